@@ -16,12 +16,14 @@ namespace branchy {
 namespace {
 
 [[noreturn]] void fail(const std::filesystem::path& path, const char* action, int error) {
-  const char* remedy = error == ENOSPC || error == EDQUOT ? "free some space or choose another directory"
+  const char* remedy = error == ENOSPC || error == EDQUOT
+                           ? "free some space or choose another directory"
                        : error == EACCES || error == EROFS || error == EPERM
                            ? "check the permissions or choose another directory"
                        : error == ENOENT ? "create the directory first"
                                          : "check the file system";
-  throw IoError(fmt::format("[{}] cannot {}: {}; {}", path.string(), action, std::strerror(error), remedy));
+  throw IoError(
+      fmt::format("[{}] cannot {}: {}; {}", path.string(), action, std::strerror(error), remedy));
 }
 
 std::filesystem::path directory_of(const std::filesystem::path& path) {

@@ -11,21 +11,21 @@ namespace {
 constexpr std::int64_t kMaxElements = std::int64_t{1} << 62;
 }  // namespace
 
-Shape::Shape(std::initializer_list<std::int64_t> dims) {
-  assign({dims.begin(), dims.size()});
-}
+Shape::Shape(std::initializer_list<std::int64_t> dims) { assign({dims.begin(), dims.size()}); }
 
 Shape::Shape(std::span<const std::int64_t> dims) { assign(dims); }
 
 void Shape::assign(std::span<const std::int64_t> dims) {
   if (static_cast<std::int64_t>(dims.size()) > kMaxRank)
-    throw ShapeError(fmt::format("[shape] {} dimensions, expected at most {}", dims.size(), kMaxRank));
+    throw ShapeError(
+        fmt::format("[shape] {} dimensions, expected at most {}", dims.size(), kMaxRank));
   for (const std::int64_t dim : dims) {
     if (dim < 0)
       throw ShapeError(fmt::format("[shape] dimension {} in [{}], expected 0 or more", dim,
                                    fmt::join(dims, ",")));
     if (dim != 0 && size_ > kMaxElements / dim)
-      throw ShapeError(fmt::format("[shape] [{}] has more than 2^62 elements", fmt::join(dims, ",")));
+      throw ShapeError(
+          fmt::format("[shape] [{}] has more than 2^62 elements", fmt::join(dims, ",")));
     dims_[static_cast<std::size_t>(rank_++)] = dim;
     size_ *= dim;
   }
@@ -33,7 +33,8 @@ void Shape::assign(std::span<const std::int64_t> dims) {
 
 std::int64_t Shape::dim(std::int64_t index) const {
   if (index < 0 || index >= rank_)
-    throw ShapeError(fmt::format("[shape] dimension {} of {}, which has {}", index, to_string(), rank_));
+    throw ShapeError(
+        fmt::format("[shape] dimension {} of {}, which has {}", index, to_string(), rank_));
   return dims_[static_cast<std::size_t>(index)];
 }
 

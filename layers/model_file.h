@@ -1,0 +1,48 @@
+// Model files: a network (or one side of a split) with everything needed to use it, in safetensors.
+#pragma once
+
+#include <array>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/safetensors.h"
+#include "layers/network.h"
+
+namespace branchy {
+
+/// What a model file says about itself beside the weights.
+struct ModelInfo {
+  NetworkConfig config;
+  NetworkPart part;                      ///< the blocks and exits that the file holds
+  std::vector<std::string> class_names;  ///< empty when unknown
+  std::array<float, 3> mean{}, std{};    ///< per-channel normalisation of pixels in 0..1
+  std::int64_t val_count = 0;            ///< training images held out by seed, never trained on
+  std::uint64_t val_seed = 0;
+  std::string cut;  ///< name of the block after which the split is; "" if whole
+};
+
+/// The metadata that describes `info`; the inverse of `parse_model_info`.
+[[nodiscard]] Metadata to_metadata(const ModelInfo& info);
+/// Throws DataError naming `file` and the key that is missing or wrong.
+[[nodiscard]] ModelInfo parse_model_info(const SafetensorsFile& file);
+
+/// Builds the network of `info` and fills the part that the file holds. Missing, surplus or
+/// wrongly shaped tensors throw DataError listing them.
+struct LoadedModel {
+  ModelInfo info;
+  std::unique_ptr<MultiExitNetwork> network;
+};
+[[nodiscard]] LoadedModel load_model(const std::filesystem::path& path);
+
+/// Copies tensors of `file` into the state entries (names prefixed with `prefix` in the file).
+/// With `exact`, file tensors under `prefix` that no entry takes are an error too.
+void load_state(const SafetensorsFile& file, const std::string& prefix,
+                const std::vector<StateEntry>& state, bool exact);
+
+/// Writes the part of the network that `info.part` names.
+void save_model(const std::filesystem::path& path, MultiExitNetwork& network,
+                const ModelInfo& info);
+
+}  // namespace branchy

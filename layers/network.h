@@ -1,0 +1,85 @@
+// MultiExitNetwork: a trunk of blocks with exits (classifiers) along its depth.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "layers/layer.h"
+
+namespace branchy {
+
+/// What identifies a network; written into every model file and enough to build it again.
+struct NetworkConfig {
+  std::string name = "resnet44";
+  std::int64_t classes = 10;
+  std::int64_t early_exits = 2;  ///< exits before the final one; 0 gives the plain backbone
+
+  friend bool operator==(const NetworkConfig&, const NetworkConfig&) = default;
+};
+
+/// Blocks [first_block, end_block) of the trunk and exits [first_exit, last_exit] (numbered from
+/// 1): what one side of a split holds.
+struct NetworkPart {
+  std::int64_t first_block = 0, end_block = 0;
+  std::int64_t first_exit = 1, last_exit = 0;
+
+  friend bool operator==(const NetworkPart&, const NetworkPart&) = default;
+};
+
+/// Trunk blocks are the places where the network can be cut. Exits are numbered from 1; the last
+/// is the final classifier behind the whole trunk.
+class MultiExitNetwork {
+ public:
+  struct Block {
+    std::string name;          ///< "stem", "layer1.0": what --cut-after takes
+    std::string state_prefix;  ///< "" or ending in '.'
+    LayerPtr layer;
+  };
+  struct Exit {
+    std::string name;  ///< "exits.1", "final"
+    std::string state_prefix;
+    std::int64_t after_block;  ///< reads the output of this many trunk blocks
+    LayerPtr layer;
+  };
+
+  /// `input` is [1,C,H,W]. Exits are ordered by depth; the last one follows the last block.
+  MultiExitNetwork(NetworkConfig config, Shape input, std::vector<Block> blocks,
+                   std::vector<Exit> exits);
+
+  [[nodiscard]] const NetworkConfig& config() const { return config_; }
+  [[nodiscard]] const Shape& input_shape() const { return input_; }
+  [[nodiscard]] const std::vector<Block>& blocks() const { return blocks_; }
+  [[nodiscard]] const std::vector<Exit>& exits() const { return exits_; }
+  [[nodiscard]] std::int64_t num_exits() const { return static_cast<std::int64_t>(exits_.size()); }
+  [[nodiscard]] const Exit& exit(std::int64_t number) const;
+
+  /// Logits [N, classes] of every exit, in order.
+  std::vector<Variable> forward(const Variable& images, const Pass& pass);
+
+  [[nodiscard]] NetworkPart whole() const;
+  /// Shape after `num_blocks` trunk blocks for batch size 1.
+  [[nodiscard]] Shape feature_shape(std::int64_t num_blocks) const;
+  /// Number of trunk blocks up to and including the block of this name; throws ConfigError
+  /// listing the names when there is none.
+  [[nodiscard]] std::int64_t blocks_through(const std::string& block_name) const;
+  /// Parameters and buffers, in a fixed order with full names.
+  [[nodiscard]] std::vector<StateEntry> state();
+  [[nodiscard]] std::vector<StateEntry> state(const NetworkPart& part);
+
+  /// Profile of the trunk between exit number-1 and exit `number` (O_l of Dong et al.).
+  [[nodiscard]] std::vector<CostRow> profile_trunk(std::int64_t number) const;
+  /// Profile of exit `number` (O_e of Dong et al.).
+  [[nodiscard]] std::vector<CostRow> profile_exit(std::int64_t number) const;
+
+ private:
+  NetworkConfig config_;
+  Shape input_;
+  std::vector<Block> blocks_;
+  std::vector<Exit> exits_;
+};
+
+[[nodiscard]] Cost total_cost(const std::vector<CostRow>& rows);
+
+}  // namespace branchy
