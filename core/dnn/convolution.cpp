@@ -173,6 +173,8 @@ Convolution::WeightGradients Convolution::backward_weights(const Tensor& src,
   return result;
 }
 
+const ConvolutionSpec& Convolution::spec() const { return impl_->spec; }
+
 std::string Convolution::implementations() const { return impl_->implementations; }
 
 }  // namespace branchy::dnn

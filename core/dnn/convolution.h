@@ -29,6 +29,8 @@ class Convolution {
   Convolution(Convolution&&) noexcept;
   Convolution& operator=(Convolution&&) noexcept;
 
+  [[nodiscard]] const ConvolutionSpec& spec() const;
+
   /// `bias` may be undefined. Gives [N,O,H',W'].
   [[nodiscard]] Tensor forward(const Tensor& src, const Tensor& weights, const Tensor& bias);
   [[nodiscard]] Tensor backward_data(const Tensor& diff_dst, const Tensor& weights);

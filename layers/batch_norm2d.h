@@ -1,0 +1,49 @@
+// Batch normalisation over the channels of images, optionally followed by a fused ReLU.
+#pragma once
+
+#include "core/dnn/batch_norm.h"
+#include "layers/layer.h"
+#include "layers/primitive_cache.h"
+
+namespace branchy {
+
+struct BatchNorm2dParams {
+  std::int64_t channels = 0;
+  float epsilon = 1e-5F;
+  float momentum = 0.1F;  ///< new running value = (1 - momentum) old + momentum batch
+  bool relu = false;      ///< max(0, y) in the same pass over memory
+  /// Throws ConfigError naming the value out of range.
+  void validate() const;
+};
+
+/// Ioffe, Szegedy 2015. src [N,C,H,W]. In training it normalises by the batch (biased variance) and
+/// moves the running statistics (unbiased variance); in evaluation by the running statistics.
+/// State: `weight`, `bias`, buffers `running_mean`, `running_var`, all [C].
+class BatchNorm2d final : public Layer {
+ public:
+  static constexpr std::string_view kType = "batch_norm2d";
+  explicit BatchNorm2d(BatchNorm2dParams params);
+
+  [[nodiscard]] std::string_view type() const override {
+    return params_.relu ? "batch_norm2d+relu" : kType;
+  }
+  [[nodiscard]] Shape output_shape(const Shape& src) const override;
+  Variable forward(const Variable& src, const Pass& pass) override;
+  [[nodiscard]] Cost cost(const Shape& src) const override;
+  PlanValue lower(PlanBuilder& plan, PlanValue src) const override;
+  void collect_state(const std::string& prefix, std::vector<StateEntry>& state) override;
+  static std::vector<LayerCase> cases();
+
+ private:
+  struct Primitive {
+    dnn::BatchNormStatistics statistics;
+    dnn::BatchNorm norm;
+  };
+  void update_running_statistics(const Tensor& mean, const Tensor& variance, std::int64_t count);
+
+  BatchNorm2dParams params_;
+  Variable weight_, bias_, running_mean_, running_var_;
+  PrimitiveCache<Primitive> primitives_;
+};
+
+}  // namespace branchy

@@ -1,0 +1,188 @@
+#include "layers/model_file.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <charconv>
+#include <set>
+#include <sstream>
+
+#include "core/error.h"
+#include "layers/models/registry.h"
+
+namespace branchy {
+
+namespace {
+
+constexpr std::string_view kFormat = "branchy-1";
+
+std::vector<std::string> split(const std::string& text, char separator) {
+  std::vector<std::string> parts;
+  std::istringstream stream(text);
+  for (std::string part; std::getline(stream, part, separator);) parts.push_back(part);
+  return parts;
+}
+
+/// Reads typed values out of the metadata of one file; every error names file and key.
+class MetadataReader {
+ public:
+  explicit MetadataReader(const SafetensorsFile& file) : file_(file) {}
+
+  [[nodiscard]] const std::string& text(const std::string& key) const {
+    const auto found = file_.metadata().find(key);
+    if (found == file_.metadata().end())
+      fail(key, "is missing", "the file was not written by branchy");
+    return found->second;
+  }
+
+  [[nodiscard]] std::int64_t integer(const std::string& key, std::int64_t low,
+                                     std::int64_t high) const {
+    const std::string& value = text(key);
+    std::int64_t number = 0;
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+    if (error != std::errc() || end != value.data() + value.size() || number < low || number > high)
+      fail(key, "is '" + value + "'", fmt::format("expected an integer in {} .. {}", low, high));
+    return number;
+  }
+
+  [[nodiscard]] std::array<float, 3> three_floats(const std::string& key) const {
+    const auto parts = split(text(key), ',');
+    std::array<float, 3> values{};
+    bool good = parts.size() == values.size();
+    for (std::size_t i = 0; good && i < values.size(); ++i) {
+      const std::string& part = parts[i];
+      const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), values[i]);
+      good = error == std::errc() && end == part.data() + part.size();
+    }
+    if (!good) fail(key, "is '" + text(key) + "'", "expected three numbers separated by commas");
+    return values;
+  }
+
+  [[noreturn]] void fail(const std::string& key, const std::string& came,
+                         const std::string& expected) const {
+    throw DataError(
+        fmt::format("[{}] metadata '{}' {}; {}", file_.path().string(), key, came, expected));
+  }
+
+ private:
+  const SafetensorsFile& file_;
+};
+
+}  // namespace
+
+Metadata to_metadata(const ModelInfo& info) {
+  return {{"format", std::string(kFormat)},
+          {"network", info.config.name},
+          {"classes", std::to_string(info.config.classes)},
+          {"early_exits", std::to_string(info.config.early_exits)},
+          {"part.first_block", std::to_string(info.part.first_block)},
+          {"part.end_block", std::to_string(info.part.end_block)},
+          {"part.first_exit", std::to_string(info.part.first_exit)},
+          {"part.last_exit", std::to_string(info.part.last_exit)},
+          {"class_names", fmt::format("{}", fmt::join(info.class_names, "\n"))},
+          {"normalize.mean", fmt::format("{}", fmt::join(info.mean, ","))},
+          {"normalize.std", fmt::format("{}", fmt::join(info.std, ","))},
+          {"val.count", std::to_string(info.val_count)},
+          {"val.seed", std::to_string(info.val_seed)},
+          {"cut", info.cut}};
+}
+
+ModelInfo parse_model_info(const SafetensorsFile& file) {
+  constexpr std::int64_t kMaxCount = 1000000;
+  const MetadataReader reader(file);
+  if (reader.text("format") != kFormat)
+    reader.fail("format", "is '" + reader.text("format") + "'",
+                fmt::format("expected '{}'; export the model with this version", kFormat));
+  ModelInfo info;
+  info.config = {.name = reader.text("network"),
+                 .classes = reader.integer("classes", 2, kMaxCount),
+                 .early_exits = reader.integer("early_exits", 0, kMaxCount)};
+  info.part = {.first_block = reader.integer("part.first_block", 0, kMaxCount),
+               .end_block = reader.integer("part.end_block", 0, kMaxCount),
+               .first_exit = reader.integer("part.first_exit", 1, kMaxCount),
+               .last_exit = reader.integer("part.last_exit", 0, kMaxCount)};
+  info.class_names = split(reader.text("class_names"), '\n');
+  if (!info.class_names.empty() &&
+      static_cast<std::int64_t>(info.class_names.size()) != info.config.classes)
+    reader.fail("class_names", fmt::format("has {} names", info.class_names.size()),
+                fmt::format("expected {}", info.config.classes));
+  info.mean = reader.three_floats("normalize.mean");
+  info.std = reader.three_floats("normalize.std");
+  for (const float deviation : info.std)
+    if (!(deviation > 0.0F))
+      reader.fail("normalize.std", "has " + std::to_string(deviation), "expected positive numbers");
+  info.val_count = reader.integer("val.count", 0, std::int64_t{1} << 40);
+  const std::string& seed = reader.text("val.seed");
+  std::from_chars(seed.data(), seed.data() + seed.size(), info.val_seed);
+  info.cut = reader.text("cut");
+  return info;
+}
+
+void load_state(const SafetensorsFile& file, const std::string& prefix,
+                const std::vector<StateEntry>& state, bool exact) {
+  std::vector<std::string> missing;
+  std::set<std::string> surplus;
+  for (const auto& [name, entry] : file.entries())
+    if (name.starts_with(prefix)) surplus.insert(name);
+  for (const StateEntry& entry : state) {
+    const std::string name = prefix + entry.name;
+    surplus.erase(name);
+    if (!file.contains(name)) missing.push_back(name);
+  }
+  const auto list = [](const auto& names) {
+    std::string text;
+    std::size_t count = 0;
+    for (const std::string& name : names) {
+      if (++count > 4) return fmt::format("{} and {} more", text, names.size() - 4);
+      text += (text.empty() ? "" : ", ") + name;
+    }
+    return text;
+  };
+  if (!missing.empty())
+    throw DataError(fmt::format("[{}] {} tensors missing ({}); the file is of another network",
+                                file.path().string(), missing.size(), list(missing)));
+  if (exact && !surplus.empty())
+    throw DataError(fmt::format("[{}] {} surplus tensors ({}); the file is of another network",
+                                file.path().string(), surplus.size(), list(surplus)));
+  for (const StateEntry& entry : state) {
+    const Tensor loaded = file.tensor(prefix + entry.name);
+    Tensor& target = entry.variable->mutable_value();
+    if (loaded.shape() != target.shape())
+      throw DataError(fmt::format("[{}] tensor {}{} has shape {}, the network expects {}",
+                                  file.path().string(), prefix, entry.name,
+                                  loaded.shape().to_string(), target.shape().to_string()));
+    target.copy_from(loaded);
+  }
+}
+
+LoadedModel load_model(const std::filesystem::path& path) {
+  const SafetensorsFile file(path);
+  LoadedModel model{parse_model_info(file), nullptr};
+  Rng rng(0);
+  try {
+    model.network = make_network(model.info.config, rng);
+  } catch (const ConfigError& error) {
+    throw DataError(fmt::format("[{}] describes a network that cannot be built: {}", path.string(),
+                                error.what()));
+  }
+  const NetworkPart whole = model.network->whole();
+  const NetworkPart& part = model.info.part;
+  if (part.first_block > part.end_block || part.end_block > whole.end_block ||
+      part.first_exit > part.last_exit + 1 || part.last_exit > whole.last_exit)
+    throw DataError(
+        fmt::format("[{}] holds blocks {}..{} and exits {}..{}, {} has {} blocks and {} exits",
+                    path.string(), part.first_block, part.end_block, part.first_exit,
+                    part.last_exit, model.info.config.name, whole.end_block, whole.last_exit));
+  load_state(file, "", model.network->state(part), /*exact=*/true);
+  return model;
+}
+
+void save_model(const std::filesystem::path& path, MultiExitNetwork& network,
+                const ModelInfo& info) {
+  std::map<std::string, Tensor> tensors;
+  for (const StateEntry& entry : network.state(info.part))
+    tensors.emplace(entry.name, entry.variable->value());
+  write_safetensors(path, tensors, to_metadata(info));
+}
+
+}  // namespace branchy

@@ -1,0 +1,107 @@
+#include "layers/models/resnet44.h"
+
+#include <fmt/core.h>
+
+#include "core/error.h"
+#include "layers/batch_norm2d.h"
+#include "layers/conv2d.h"
+#include "layers/flatten.h"
+#include "layers/linear.h"
+#include "layers/pool2d.h"
+#include "layers/residual_block.h"
+#include "layers/sequential.h"
+
+namespace branchy {
+
+namespace {
+
+constexpr std::int64_t kBlocksPerStage = 7;  // depth 6 n + 2 = 44
+
+/// An early exit: where it hangs, its residual blocks, then max pooling 2x2 and a linear layer.
+struct ExitPlan {
+  std::int64_t after_residual_block, num_blocks, width, size;  ///< width and size of the feature
+};
+
+std::vector<ExitPlan> exit_plans(std::int64_t early_exits) {
+  switch (early_exits) {
+    case 0:
+      return {};
+    case 2:  // Table V of Dong et al.
+      return {{1, 2, 16, 32}, {8, 1, 32, 16}};
+    case 3:  // Table VI of Dong et al.
+      return {{1, 2, 16, 32}, {4, 1, 16, 32}, {8, 1, 32, 16}};
+    default:
+      throw ConfigError(fmt::format(
+          "[resnet44] {} early exits; give 2 or 3 (as in Dong et al.), or 0 for the plain backbone",
+          early_exits));
+  }
+}
+
+MultiExitNetwork::Block stem(Rng& rng) {
+  auto layers = std::make_unique<Sequential>();
+  layers->add("conv1", std::make_unique<Conv2d>(
+                           Conv2dParams{.in = 3, .out = 16, .kernel = 3, .padding = 1}, rng));
+  layers->add("bn1",
+              std::make_unique<BatchNorm2d>(BatchNorm2dParams{.channels = 16, .relu = true}));
+  return {.name = "stem", .state_prefix = "", .layer = std::move(layers)};
+}
+
+MultiExitNetwork::Block residual(const std::string& name, ResidualBlockParams params, Rng& rng) {
+  return {name, name + ".", std::make_unique<ResidualBlock>(params, rng)};
+}
+
+LayerPtr early_exit(const ExitPlan& plan, std::int64_t classes, Rng& rng) {
+  auto layers = std::make_unique<Sequential>();
+  for (std::int64_t i = 0; i < plan.num_blocks; ++i)
+    layers->add(fmt::format("block{}", i),
+                std::make_unique<ResidualBlock>(
+                    ResidualBlockParams{.in = plan.width, .out = plan.width}, rng));
+  const std::int64_t features = plan.width * (plan.size / 2) * (plan.size / 2);
+  layers->add("pool", std::make_unique<Pool2d>(PoolOp{.kind = PoolKind::kMax}));
+  layers->add("flatten", std::make_unique<Flatten>());
+  layers->add("fc", std::make_unique<Linear>(LinearParams{.in = features, .out = classes}, rng));
+  return layers;
+}
+
+LayerPtr final_classifier(std::int64_t classes, Rng& rng) {
+  auto layers = std::make_unique<Sequential>();
+  layers->add("pool", std::make_unique<Pool2d>(PoolOp{.kind = PoolKind::kAverage, .kernel = 0}));
+  layers->add("flatten", std::make_unique<Flatten>());
+  layers->add("fc", std::make_unique<Linear>(LinearParams{.in = 64, .out = classes}, rng));
+  return layers;
+}
+
+}  // namespace
+
+// stem 3->16, then three stages of seven residual blocks:
+//   layer1 16x32x32, layer2 32x16x16, layer3 64x8x8; global average pool; linear 64->classes.
+std::unique_ptr<MultiExitNetwork> resnet44(const NetworkConfig& config, Rng& rng) {
+  std::vector<MultiExitNetwork::Block> blocks;
+  blocks.push_back(stem(rng));
+  std::int64_t in = 16;
+  for (const std::int64_t stage : {1, 2, 3}) {
+    const std::int64_t width = std::int64_t{8} << stage;
+    for (std::int64_t i = 0; i < kBlocksPerStage; ++i) {
+      const std::int64_t stride = stage > 1 && i == 0 ? 2 : 1;
+      blocks.push_back(residual(fmt::format("layer{}.{}", stage, i), {in, width, stride}, rng));
+      in = width;
+    }
+  }
+
+  std::vector<MultiExitNetwork::Exit> exits;
+  for (const ExitPlan& plan : exit_plans(config.early_exits)) {
+    const std::string name = fmt::format("exits.{}", exits.size() + 1);
+    exits.push_back({.name = name,
+                     .state_prefix = name + ".",
+                     .after_block = 1 + plan.after_residual_block,
+                     .layer = early_exit(plan, config.classes, rng)});
+  }
+  exits.push_back({.name = "final",
+                   .state_prefix = "",
+                   .after_block = static_cast<std::int64_t>(blocks.size()),
+                   .layer = final_classifier(config.classes, rng)});
+  return std::make_unique<MultiExitNetwork>(config, Shape{1, 3, 32, 32}, std::move(blocks),
+                                            std::move(exits));
+}
+
+}  // namespace branchy

@@ -1,0 +1,14 @@
+// ResNet44 for 32x32 images with early exits (Dong, Mao, Zhang 2022; He et al. 2016, n = 7).
+#pragma once
+
+#include <memory>
+
+#include "layers/network.h"
+
+namespace branchy {
+
+/// `config.early_exits`: 0 (plain backbone), 2 (after residual blocks 1 and 8) or 3 (after 1, 4
+/// and 8); anything else throws ConfigError. Input [1,3,32,32].
+[[nodiscard]] std::unique_ptr<MultiExitNetwork> resnet44(const NetworkConfig& config, Rng& rng);
+
+}  // namespace branchy

@@ -1,0 +1,108 @@
+#include "layers/network.h"
+
+#include <fmt/core.h>
+
+#include "core/error.h"
+
+namespace branchy {
+
+MultiExitNetwork::MultiExitNetwork(NetworkConfig config, Shape input, std::vector<Block> blocks,
+                                   std::vector<Exit> exits)
+    : config_(std::move(config)),
+      input_(input),
+      blocks_(std::move(blocks)),
+      exits_(std::move(exits)) {
+  BRANCHY_DCHECK(!blocks_.empty() && !exits_.empty());
+  BRANCHY_DCHECK(exits_.back().after_block == static_cast<std::int64_t>(blocks_.size()));
+  std::int64_t depth = 0;
+  for (const Exit& exit : exits_) {
+    BRANCHY_DCHECK(exit.after_block > depth || &exit == &exits_.back());
+    depth = exit.after_block;
+    exit.layer->set_name(exit.name);
+  }
+  for (const Block& block : blocks_) block.layer->set_name(block.name);
+}
+
+const MultiExitNetwork::Exit& MultiExitNetwork::exit(std::int64_t number) const {
+  if (number < 1 || number > num_exits())
+    throw ConfigError(
+        fmt::format("[network] exit {}, {} has exits 1 to {}", number, config_.name, num_exits()));
+  return exits_[static_cast<std::size_t>(number - 1)];
+}
+
+std::vector<Variable> MultiExitNetwork::forward(const Variable& images, const Pass& pass) {
+  std::vector<Variable> logits;
+  Variable feature = images;
+  std::size_t next_exit = 0;
+  for (std::size_t depth = 0; depth < blocks_.size(); ++depth) {
+    feature = blocks_[depth].layer->forward(feature, pass);
+    while (next_exit < exits_.size() &&
+           exits_[next_exit].after_block == static_cast<std::int64_t>(depth) + 1)
+      logits.push_back(exits_[next_exit++].layer->forward(feature, pass));
+  }
+  return logits;
+}
+
+NetworkPart MultiExitNetwork::whole() const {
+  return {.first_block = 0,
+          .end_block = static_cast<std::int64_t>(blocks_.size()),
+          .first_exit = 1,
+          .last_exit = num_exits()};
+}
+
+Shape MultiExitNetwork::feature_shape(std::int64_t num_blocks) const {
+  Shape shape = input_;
+  for (std::int64_t i = 0; i < num_blocks; ++i)
+    shape = blocks_.at(static_cast<std::size_t>(i)).layer->output_shape(shape);
+  return shape;
+}
+
+std::int64_t MultiExitNetwork::blocks_through(const std::string& block_name) const {
+  std::string names;
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    if (blocks_[i].name == block_name) return static_cast<std::int64_t>(i) + 1;
+    names += (i == 0 ? "" : " ") + blocks_[i].name;
+  }
+  throw ConfigError(fmt::format("[network] {} has no block named '{}'; its blocks are: {}",
+                                config_.name, block_name, names));
+}
+
+std::vector<StateEntry> MultiExitNetwork::state() { return state(whole()); }
+
+std::vector<StateEntry> MultiExitNetwork::state(const NetworkPart& part) {
+  std::vector<StateEntry> entries;
+  for (std::int64_t i = part.first_block; i < part.end_block; ++i) {
+    const Block& block = blocks_.at(static_cast<std::size_t>(i));
+    block.layer->collect_state(block.state_prefix, entries);
+  }
+  for (std::int64_t number = part.first_exit; number <= part.last_exit; ++number)
+    exit(number).layer->collect_state(exit(number).state_prefix, entries);
+  return entries;
+}
+
+std::vector<CostRow> MultiExitNetwork::profile_trunk(std::int64_t number) const {
+  std::vector<CostRow> rows;
+  const std::int64_t begin = number == 1 ? 0 : exit(number - 1).after_block;
+  Shape shape = feature_shape(begin);
+  for (std::int64_t i = begin; i < exit(number).after_block; ++i) {
+    const Block& block = blocks_[static_cast<std::size_t>(i)];
+    block.layer->profile(block.name, shape, rows);
+    shape = block.layer->output_shape(shape);
+  }
+  return rows;
+}
+
+std::vector<CostRow> MultiExitNetwork::profile_exit(std::int64_t number) const {
+  std::vector<CostRow> rows;
+  const Exit& chosen = exit(number);
+  chosen.layer->profile(chosen.name, feature_shape(chosen.after_block), rows);
+  return rows;
+}
+
+Cost total_cost(const std::vector<CostRow>& rows) {
+  Cost total;
+  for (const CostRow& row : rows) total += row.cost;
+  return total;
+}
+
+}  // namespace branchy

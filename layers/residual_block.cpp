@@ -1,0 +1,96 @@
+#include "layers/residual_block.h"
+
+#include "layers/add.h"
+
+namespace branchy {
+
+ResidualBlock::ResidualBlock(ResidualBlockParams params, Rng& rng)
+    : conv1_(
+          {.in = params.in, .out = params.out, .kernel = 3, .stride = params.stride, .padding = 1},
+          rng),
+      bn1_({.channels = params.out, .relu = true}),
+      conv2_({.in = params.out, .out = params.out, .kernel = 3, .padding = 1}, rng),
+      bn2_({.channels = params.out}) {
+  if (params.in == params.out && params.stride == 1) return;
+  projection_ = std::make_unique<Conv2d>(
+      Conv2dParams{.in = params.in, .out = params.out, .stride = params.stride}, rng);
+  projection_bn_ = std::make_unique<BatchNorm2d>(BatchNorm2dParams{.channels = params.out});
+}
+
+Shape ResidualBlock::output_shape(const Shape& src) const {
+  return conv2_.output_shape(conv1_.output_shape(src));
+}
+
+Variable ResidualBlock::forward(const Variable& src, const Pass& pass) {
+  const Variable inner = bn1_.forward(conv1_.forward(src, pass), pass);
+  const Variable residual = bn2_.forward(conv2_.forward(inner, pass), pass);
+  if (!projection_) return add_relu(residual, src);
+  return add_relu(residual, projection_bn_->forward(projection_->forward(src, pass), pass));
+}
+
+Cost ResidualBlock::cost(const Shape& src) const {
+  std::vector<CostRow> rows;
+  profile("", src, rows);
+  Cost total;
+  for (const CostRow& row : rows) total += row.cost;
+  return total;
+}
+
+PlanValue ResidualBlock::lower(PlanBuilder& plan, PlanValue src) const {
+  const PlanValue inner = bn1_.lower(plan, conv1_.lower(plan, src));
+  const PlanValue shortcut =
+      projection_ ? projection_bn_->lower(plan, projection_->lower(plan, src)) : src;
+  const PlanValue residual = bn2_.lower(plan, conv2_.lower(plan, inner));
+  return plan.activation(plan.add(residual, shortcut), ActivationKind::kRelu);
+}
+
+void ResidualBlock::collect_state(const std::string& prefix, std::vector<StateEntry>& state) {
+  conv1_.collect_state(prefix + "conv1.", state);
+  bn1_.collect_state(prefix + "bn1.", state);
+  conv2_.collect_state(prefix + "conv2.", state);
+  bn2_.collect_state(prefix + "bn2.", state);
+  if (!projection_) return;
+  projection_->collect_state(prefix + "shortcut.0.", state);
+  projection_bn_->collect_state(prefix + "shortcut.1.", state);
+}
+
+void ResidualBlock::profile(const std::string& name, const Shape& src,
+                            std::vector<CostRow>& rows) const {
+  const Shape inner = conv1_.output_shape(src);
+  conv1_.profile(name + ".conv1", src, rows);
+  bn1_.profile(name + ".bn1", inner, rows);
+  conv2_.profile(name + ".conv2", inner, rows);
+  bn2_.profile(name + ".bn2", inner, rows);
+  if (projection_) {
+    projection_->profile(name + ".shortcut.0", src, rows);
+    projection_bn_->profile(name + ".shortcut.1", inner, rows);
+  }
+  // The sum counts 2 per element for Pacheco et al.; Dong et al. count neither it nor its ReLU.
+  const Shape dst = inner.with_batch(1);
+  Cost sum;
+  sum.pthflops = 2 * dst.size();
+  sum.executed = 2 * dst.size();
+  sum.bytes_moved = 12 * dst.size();
+  rows.push_back({name + ".add", "add+relu", dst, dst, sum});
+}
+
+void ResidualBlock::set_name(const std::string& name) {
+  Layer::set_name(name);
+  conv1_.set_name(name + ".conv1");
+  bn1_.set_name(name + ".bn1");
+  conv2_.set_name(name + ".conv2");
+  bn2_.set_name(name + ".bn2");
+  if (!projection_) return;
+  projection_->set_name(name + ".shortcut.0");
+  projection_bn_->set_name(name + ".shortcut.1");
+}
+
+std::vector<LayerCase> ResidualBlock::cases() {
+  const auto make = [](ResidualBlockParams params) {
+    return [params](Rng& rng) { return std::make_unique<ResidualBlock>(params, rng); };
+  };
+  return {{"identity", {2, 16, 6, 6}, make({.in = 16, .out = 16})},
+          {"projection", {2, 8, 7, 7}, make({.in = 8, .out = 16, .stride = 2})}};
+}
+
+}  // namespace branchy

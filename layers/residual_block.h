@@ -1,0 +1,42 @@
+// The basic residual block of CIFAR ResNets (He et al. 2016).
+#pragma once
+
+#include "layers/batch_norm2d.h"
+#include "layers/conv2d.h"
+#include "layers/layer.h"
+
+namespace branchy {
+
+struct ResidualBlockParams {
+  std::int64_t in = 0, out = 0, stride = 1;
+};
+
+/// ReLU(BN(conv3x3(ReLU(BN(conv3x3(x))))) + shortcut(x)); the shortcut is the identity, or a 1x1
+/// convolution with the stride and BN where the shape changes. No convolution has a bias.
+/// State: `conv1`, `bn1`, `conv2`, `bn2`, and `shortcut.0`, `shortcut.1` for a projection.
+class ResidualBlock final : public Layer {
+ public:
+  static constexpr std::string_view kType = "residual_block";
+  ResidualBlock(ResidualBlockParams params, Rng& rng);
+
+  [[nodiscard]] std::string_view type() const override { return kType; }
+  [[nodiscard]] Shape output_shape(const Shape& src) const override;
+  Variable forward(const Variable& src, const Pass& pass) override;
+  [[nodiscard]] Cost cost(const Shape& src) const override;
+  PlanValue lower(PlanBuilder& plan, PlanValue src) const override;
+  void collect_state(const std::string& prefix, std::vector<StateEntry>& state) override;
+  void profile(const std::string& name, const Shape& src,
+               std::vector<CostRow>& rows) const override;
+  void set_name(const std::string& name) override;
+  static std::vector<LayerCase> cases();
+
+ private:
+  Conv2d conv1_;
+  BatchNorm2d bn1_;
+  Conv2d conv2_;
+  BatchNorm2d bn2_;
+  std::unique_ptr<Conv2d> projection_;  // null: identity shortcut
+  std::unique_ptr<BatchNorm2d> projection_bn_;
+};
+
+}  // namespace branchy

@@ -1,0 +1,56 @@
+#include "layers/sequential.h"
+
+namespace branchy {
+
+Sequential& Sequential::add(std::string name, LayerPtr layer) {
+  layers_.emplace_back(std::move(name), std::move(layer));
+  return *this;
+}
+
+Shape Sequential::output_shape(const Shape& src) const {
+  Shape shape = src;
+  for (const auto& [name, layer] : layers_) shape = layer->output_shape(shape);
+  return shape;
+}
+
+Variable Sequential::forward(const Variable& src, const Pass& pass) {
+  Variable value = src;
+  for (const auto& [name, layer] : layers_) value = layer->forward(value, pass);
+  return value;
+}
+
+Cost Sequential::cost(const Shape& src) const {
+  Cost total;
+  Shape shape = src;
+  for (const auto& [name, layer] : layers_) {
+    total += layer->cost(shape);
+    shape = layer->output_shape(shape);
+  }
+  return total;
+}
+
+PlanValue Sequential::lower(PlanBuilder& plan, PlanValue src) const {
+  for (const auto& [name, layer] : layers_) src = layer->lower(plan, src);
+  return src;
+}
+
+void Sequential::collect_state(const std::string& prefix, std::vector<StateEntry>& state) {
+  for (const auto& [name, layer] : layers_) layer->collect_state(prefix + name + ".", state);
+}
+
+void Sequential::profile(const std::string& name, const Shape& src,
+                         std::vector<CostRow>& rows) const {
+  Shape shape = src;
+  for (const auto& [child, layer] : layers_) {
+    layer->profile(name.empty() ? child : name + "." + child, shape, rows);
+    shape = layer->output_shape(shape);
+  }
+}
+
+void Sequential::set_name(const std::string& name) {
+  Layer::set_name(name);
+  for (const auto& [child, layer] : layers_)
+    layer->set_name(name.empty() ? child : name + "." + child);
+}
+
+}  // namespace branchy
