@@ -57,9 +57,9 @@ Variable BatchNorm2d::forward(const Variable& src, const Pass& pass) {
   result.dst = Tensor();  // backward needs the input, not the output
   // Ioffe, Szegedy 2015, section 3; with the ReLU fused, d dst counts where the output passed it.
   return record(kType, std::move(dst), {src, weight_, bias_},
-                [primitive, src_value = src.value(), weight = weight_.value(), result](
-                    const Tensor& diff_dst, Wanted /*wanted*/) {
-                  auto diffs = primitive->norm.backward(src_value, diff_dst, weight, result);
+                [primitive, src_value = src.value(), weight = weight_.value(), bias = bias_.value(),
+                 result](const Tensor& diff_dst, Wanted /*wanted*/) {
+                  auto diffs = primitive->norm.backward(src_value, diff_dst, weight, bias, result);
                   return std::vector<Tensor>{std::move(diffs.src), std::move(diffs.scale),
                                              std::move(diffs.shift)};
                 });

@@ -70,7 +70,8 @@ BatchNorm::Result BatchNorm::forward(const Tensor& src, const Tensor& scale, con
 }
 
 BatchNorm::Gradients BatchNorm::backward(const Tensor& src, const Tensor& diff_dst,
-                                         const Tensor& scale, const Result& forward_result) {
+                                         const Tensor& scale, const Tensor& shift,
+                                         const Result& forward_result) {
   Impl& m = *impl_;
   const Shape channels{src.dim(1)};
   const Tensor diff = in_desc(diff_dst, m.desc);
@@ -80,6 +81,7 @@ BatchNorm::Gradients BatchNorm::backward(const Tensor& src, const Tensor& diff_d
       {DNNL_ARG_DIFF_DST, memory_of(diff)},
       {DNNL_ARG_DIFF_SRC, memory_of(result.src)},
       {DNNL_ARG_SCALE, memory_of(m.channels, scale.data().data())},
+      {DNNL_ARG_SHIFT, memory_of(m.channels, shift.data().data())},
       {DNNL_ARG_MEAN, memory_of(m.channels, forward_result.mean.data().data())},
       {DNNL_ARG_VARIANCE, memory_of(m.channels, forward_result.variance.data().data())},
       {DNNL_ARG_DIFF_SCALE, memory_of(result.scale)},

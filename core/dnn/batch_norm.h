@@ -35,7 +35,7 @@ class BatchNorm {
     Tensor src, scale, shift;
   };
   [[nodiscard]] Gradients backward(const Tensor& src, const Tensor& diff_dst, const Tensor& scale,
-                                   const Result& forward_result);
+                                   const Tensor& shift, const Result& forward_result);
 
  private:
   struct Impl;
