@@ -1,0 +1,52 @@
+// HTTP requests and responses as plain values, shared by server, client and routes.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace branchy {
+
+using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
+
+/// The first value of a header, whose name is compared without regard to case.
+[[nodiscard]] std::optional<std::string_view> find_header(const HttpHeaders& headers,
+                                                          std::string_view name);
+
+struct HttpRequest {
+  std::string method = "GET";
+  std::string target = "/";  ///< path, with the query if there is one
+  HttpHeaders headers = {};
+  std::string body = {};
+
+  /// `target` without its query.
+  [[nodiscard]] std::string_view path() const;
+};
+
+struct HttpResponse {
+  int status = 200;
+  HttpHeaders headers = {};  ///< Content-Length, Connection and Date are the server's business
+  std::string body = {};
+};
+
+/// `{"error": text}` with the given status; bytes that are not UTF-8 are replaced.
+[[nodiscard]] HttpResponse error_response(int status, std::string_view text);
+/// A 200 with a JSON body.
+[[nodiscard]] HttpResponse json_response(std::string body);
+
+/// A server's address.
+struct HttpUrl {
+  std::string host;
+  int port = 80;
+
+  /// `http://host:port`, the host in brackets when it is an IPv6 address.
+  [[nodiscard]] std::string to_string() const;
+};
+
+/// Reads `http://host[:port][/]`; throws ConfigError for anything else (another scheme, a path,
+/// user names, a port outside 1..65535).
+[[nodiscard]] HttpUrl parse_http_url(std::string_view text);
+
+}  // namespace branchy

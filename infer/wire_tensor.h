@@ -1,0 +1,65 @@
+// WireTensor: a named tensor as the Open Inference Protocol carries it, little-endian, row-major.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/error.h"
+
+namespace branchy {
+
+/// A request that must be answered with an HTTP error status.
+class HttpError : public ProtocolError {
+ public:
+  HttpError(int status, const std::string& message) : ProtocolError(message), status_(status) {}
+  [[nodiscard]] int status() const { return status_; }
+
+ private:
+  int status_;
+};
+
+/// Invariant of every tensor that a parser returns: `bytes.size()` is the product of `shape` times
+/// the size of an element.
+struct WireTensor {
+  std::string name;
+  std::string datatype;  ///< FP32, INT32, INT64 or UINT8
+  std::vector<std::int64_t> shape;
+  std::vector<std::byte> bytes;
+};
+
+/// Bytes of one element; nothing for datatypes that branchy does not carry.
+[[nodiscard]] std::optional<std::int64_t> datatype_bytes(std::string_view datatype);
+
+/// The bytes that `shape` and `datatype` imply. Throws HttpError 400 for an unknown datatype, a
+/// negative dimension, more than 8 dimensions or a size beyond 2^40 bytes.
+[[nodiscard]] std::int64_t implied_bytes(std::string_view datatype,
+                                         std::span<const std::int64_t> shape,
+                                         std::string_view name);
+
+[[nodiscard]] WireTensor fp32_tensor(std::string name, std::vector<std::int64_t> shape,
+                                     std::span<const float> values);
+[[nodiscard]] WireTensor int32_tensor(std::string name, std::vector<std::int64_t> shape,
+                                      std::span<const std::int32_t> values);
+[[nodiscard]] WireTensor uint8_tensor(std::string name, std::vector<std::int64_t> shape,
+                                      std::span<const std::uint8_t> values);
+
+/// The values; throws HttpError 400 when the tensor has another datatype.
+[[nodiscard]] std::vector<float> fp32_values(const WireTensor& tensor);
+[[nodiscard]] std::vector<std::int32_t> int32_values(const WireTensor& tensor);
+[[nodiscard]] std::vector<std::uint8_t> uint8_values(const WireTensor& tensor);
+
+/// Throws HttpError 400 when an FP32 tensor holds a NaN or an infinity.
+void require_finite(const WireTensor& tensor);
+
+/// `[1,3,-1]`.
+[[nodiscard]] std::string shape_text(std::span<const std::int64_t> shape);
+
+/// Text from a peer made fit for a message: at most 64 characters, control characters replaced.
+[[nodiscard]] std::string printable(std::string_view text);
+
+}  // namespace branchy
