@@ -38,6 +38,9 @@ Tensor empty_with_desc(const Shape& shape, const dnnl::memory::desc& desc);
 /// `tensor` itself when it lies as `desc` says, else a reordered copy (counted in num_reorders).
 Tensor in_desc(const Tensor& tensor, const dnnl::memory::desc& desc);
 
+/// Adds one to num_reorders.
+void count_reorder();
+
 dnnl::memory memory_of(const Tensor& tensor);
 dnnl::memory memory_of(const dnnl::memory::desc& desc, const float* data);
 

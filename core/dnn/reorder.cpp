@@ -140,6 +140,8 @@ Tensor in_layout_of(const Tensor& tensor, const Tensor& like) {
   return same_layout(tensor, like) ? tensor : in_desc(tensor, desc_of(like));
 }
 
+void count_reorder() { ++reorder_counter(); }
+
 std::int64_t num_reorders() { return reorder_counter(); }
 
 }  // namespace branchy::dnn

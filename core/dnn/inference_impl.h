@@ -1,0 +1,74 @@
+// Private to core/dnn: what the factories of inference primitives share.
+#pragma once
+
+#include <fmt/core.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/dnn/inference_primitive.h"
+#include "core/dnn/onednn.h"
+#include "core/error.h"
+
+namespace branchy::dnn {
+
+struct PackedTensor::Forms {
+  struct Form {
+    dnnl::memory::desc desc;
+    std::shared_ptr<const Buffer> buffer;
+  };
+  std::vector<Form> made;
+};
+
+struct InferencePrimitive::Impl {
+  struct Argument {
+    int id = 0;
+    dnnl::memory::desc desc;  // may view the value under another shape
+  };
+  dnnl::primitive primitive;
+  std::string implementation;
+  std::vector<ValueLayout> srcs;
+  ValueLayout dst;
+  std::vector<Argument> src_arguments;
+  Argument dst_argument;
+  dnnl::memory::desc scratchpad;
+  bool accumulates = false;
+  bool reorders = false;  // counted in num_reorders
+  Arguments constants;
+  std::vector<std::shared_ptr<const void>> owners;  // what the constants point into
+};
+
+dnnl::memory::desc desc_of(const ValueLayout& value);
+ValueLayout value_of(const Shape& shape, const dnnl::memory::desc& desc);
+/// User scratchpad and post-ops.
+dnnl::primitive_attr inference_attr(const PostOps& post);
+/// Adds row-major `weights`, seen as `plain`, in the layout `packed` as a constant argument.
+void add_packed(InferencePrimitive::Impl& impl, int argument, PackedTensor& weights,
+                const dnnl::memory::desc& plain, const dnnl::memory::desc& packed);
+/// Adds a row-major tensor as a constant argument.
+void add_plain(InferencePrimitive::Impl& impl, int argument, const Tensor& tensor);
+
+/// Fills primitive, name and scratchpad from a primitive descriptor.
+template <class Primitive, class Descriptor>
+void adopt(InferencePrimitive::Impl& impl, const Descriptor& descriptor) {
+  impl.primitive = Primitive(descriptor);
+  impl.implementation = descriptor.impl_info_str();
+  impl.scratchpad = descriptor.scratchpad_desc();
+}
+
+/// Runs `make(impl)` and turns oneDNN's exceptions into an Error that names the operation.
+template <class Make>
+InferencePrimitive make_primitive(const char* place, const Shape& src, const Make& make) {
+  auto impl = std::make_shared<InferencePrimitive::Impl>();
+  try {
+    make(*impl);
+  } catch (const dnnl::error& error) {
+    throw Error(
+        fmt::format("[{}] oneDNN cannot make it for {}: {}", place, src.to_string(), error.what()));
+  }
+  return InferencePrimitive(std::move(impl));
+}
+
+}  // namespace branchy::dnn

@@ -1,0 +1,42 @@
+#include "core/dnn/inference_pooling.h"
+
+#include "core/conv_geometry.h"
+#include "core/dnn/inference_impl.h"
+
+namespace branchy::dnn {
+
+Shape pooling_output_shape(const Shape& src, const PoolOp& op) {
+  if (src.rank() != 4)
+    throw ShapeError(fmt::format("[plan pooling] src {} has no height and width", src.to_string()));
+  if (op.kernel == 0) return {src[0], src[1], 1, 1};
+  const Shape dst{src[0], src[1], conv_output_size(src[2], op.kernel, op.stride, op.padding),
+                  conv_output_size(src[3], op.kernel, op.stride, op.padding)};
+  if (dst[2] < 1 || dst[3] < 1)
+    throw ShapeError(fmt::format("[plan pooling] src {} is smaller than the window {}",
+                                 src.to_string(), op.kernel));
+  return dst;
+}
+
+InferencePrimitive make_inference_pooling(const ValueLayout& src, const PoolOp& op) {
+  const Shape dst = pooling_output_shape(src.shape, op);
+  return make_primitive("plan pooling", src.shape, [&](InferencePrimitive::Impl& impl) {
+    using Dims = dnnl::memory::dims;
+    const bool global = op.kernel == 0;
+    const Dims kernel = global ? Dims{src.shape[2], src.shape[3]} : Dims{op.kernel, op.kernel};
+    const Dims stride = global ? Dims{1, 1} : Dims{op.stride, op.stride};
+    const Dims padding = global ? Dims{0, 0} : Dims{op.padding, op.padding};
+    const auto algorithm = op.kind == PoolKind::kMax ? dnnl::algorithm::pooling_max
+                                                     : dnnl::algorithm::pooling_avg_include_padding;
+    const dnnl::pooling_v2_forward::primitive_desc pd(
+        dnnl::pooling_v2_forward::desc(dnnl::prop_kind::forward_inference, algorithm, desc_of(src),
+                                       any_desc(dst), stride, kernel, Dims{0, 0}, padding, padding),
+        user_scratchpad_attr(), cpu_engine());
+    adopt<dnnl::pooling_v2_forward>(impl, pd);
+    impl.srcs = {src};
+    impl.dst = value_of(dst, pd.dst_desc());
+    impl.src_arguments = {{DNNL_ARG_SRC, desc_of(src)}};
+    impl.dst_argument = {DNNL_ARG_DST, pd.dst_desc()};
+  });
+}
+
+}  // namespace branchy::dnn
