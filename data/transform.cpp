@@ -1,0 +1,60 @@
+#include "data/transform.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+
+namespace branchy {
+
+namespace {
+
+/// One row shifted by `shift` columns with black moving in, then mirrored if `flip`.
+void copy_row(std::span<const std::uint8_t> src, std::span<std::uint8_t> dst, std::int64_t shift,
+              bool flip) {
+  const std::int64_t width = std::ssize(src);
+  for (std::int64_t x = 0; x < width; ++x) {
+    const std::int64_t from = x + shift;
+    const bool inside = from >= 0 && from < width;
+    dst[static_cast<std::size_t>(flip ? width - 1 - x : x)] =
+        inside ? src[static_cast<std::size_t>(from)] : std::uint8_t{0};
+  }
+}
+
+}  // namespace
+
+void augment(Augmentation augmentation, const Shape& shape, std::span<const std::uint8_t> src,
+             std::span<std::uint8_t> dst, Rng& rng) {
+  BRANCHY_DCHECK(std::ssize(src) == shape.size() && src.size() == dst.size());
+  if (augmentation == Augmentation::kNone) {
+    std::copy(src.begin(), src.end(), dst.begin());
+    return;
+  }
+  const std::int64_t height = shape[1];
+  const auto width = static_cast<std::size_t>(shape[2]);
+  const std::int64_t shift_y = rng.below(2 * kCropPadding + 1) - kCropPadding;
+  const std::int64_t shift_x = rng.below(2 * kCropPadding + 1) - kCropPadding;
+  const bool flip = rng.below(2) == 1;
+  for (std::int64_t row = 0; row < shape[0] * height; ++row) {
+    const std::int64_t from = row % height + shift_y;
+    const auto out = dst.subspan(static_cast<std::size_t>(row) * width, width);
+    if (from < 0 || from >= height)
+      std::fill(out.begin(), out.end(), std::uint8_t{0});
+    else
+      copy_row(src.subspan(static_cast<std::size_t>(row + shift_y) * width, width), out, shift_x,
+               flip);
+  }
+}
+
+void normalize(const Normalization& normalization, std::span<const std::uint8_t> src,
+               std::span<float> dst) {
+  BRANCHY_DCHECK(src.size() == dst.size() && src.size() % 3 == 0);
+  const std::size_t plane = src.size() / 3;
+  for (std::size_t c = 0; c < 3; ++c) {
+    const float mean = normalization.mean[c];
+    const float deviation = normalization.std[c];
+    for (std::size_t i = c * plane; i < (c + 1) * plane; ++i)
+      dst[i] = (static_cast<float>(src[i]) / 255.0F - mean) / deviation;
+  }
+}
+
+}  // namespace branchy
