@@ -1,0 +1,22 @@
+#include "infer/model.h"
+
+namespace branchy {
+
+ServedModel load_served_model(const std::filesystem::path& path) {
+  const LoadedModel loaded = load_model(path);
+  const MultiExitNetwork& network = *loaded.network;
+  ServedModel model;
+  model.info = loaded.info;
+  model.plan = Plan::lower(network, loaded.info.part);
+  const NetworkPart& part = loaded.info.part;
+  if (part.first_block == 0) model.image_shape = network.input_shape();
+  if (loaded.info.cut.empty()) {
+    model.cut_blocks = part.end_block;
+  } else {
+    model.cut_blocks = network.blocks_through(loaded.info.cut);
+    model.feature_shape = network.feature_shape(model.cut_blocks);
+  }
+  return model;
+}
+
+}  // namespace branchy

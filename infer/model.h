@@ -1,0 +1,32 @@
+// ServedModel: a model file ready to answer.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "infer/plan.h"
+#include "layers/model_file.h"
+
+namespace branchy {
+
+/// A lowered model file. `plan` covers all that the file holds.
+///
+/// 1. An edge file starts from images and hands on the value at `cut_blocks`.
+/// 2. A cloud file that holds the trunk before the cut too starts from images, or from the value at
+///    the cut by `ExitRunner::start_after(cut_blocks, feature)`: one set of packed weights.
+/// 3. A cloud file without it starts from the value at the cut only.
+struct ServedModel {
+  ModelInfo info;
+  std::shared_ptr<const Plan> plan;
+  std::optional<Shape> image_shape;  ///< [1,C,H,W]; nothing when the file lacks the trunk's start
+  std::optional<Shape>
+      feature_shape;            ///< at the cut, for batch size 1; nothing for a whole network
+  std::int64_t cut_blocks = 0;  ///< trunk blocks before the cut; all for a whole network
+};
+
+/// Throws IoError, DataError or ConfigError as `load_model` and `Plan::lower` do.
+[[nodiscard]] ServedModel load_served_model(const std::filesystem::path& path);
+
+}  // namespace branchy

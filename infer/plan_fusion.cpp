@@ -1,0 +1,168 @@
+#include "infer/plan_fusion.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <optional>
+#include <utility>
+
+namespace branchy::detail {
+
+namespace {
+
+/// Output channel of each weight: the weights are [outer][channels][inner] runs.
+struct ChannelRuns {
+  std::int64_t outer = 1, channels = 0, inner = 1;
+};
+
+ChannelRuns channel_runs(const Shape& weights, bool transposed) {
+  if (!transposed) return {1, weights[0], weights.size() / weights[0]};
+  return {weights[0], weights[1], weights[2] * weights[3]};
+}
+
+/// W' = W s / sqrt(v + e), b' = (b - m) s / sqrt(v + e) + t, per output channel.
+void fold(const BatchNormOp& norm, const ConvolutionOp& op, Tensor& weights, Tensor& bias) {
+  const std::int64_t channels = norm.scale.size();
+  const auto scale = norm.scale.data();
+  const auto shift = norm.shift.data();
+  const auto mean = norm.mean.data();
+  const auto variance = norm.variance.data();
+  std::vector<double> factor(static_cast<std::size_t>(channels));
+  Tensor folded_bias(Shape{channels});
+  const auto to = folded_bias.mutable_data();
+  for (std::size_t c = 0; c < factor.size(); ++c) {
+    factor[c] = double{scale[c]} / std::sqrt(double{variance[c]} + double{norm.epsilon});
+    const double before = bias.defined() ? double{bias.data()[c]} : 0.0;
+    to[c] = static_cast<float>((before - double{mean[c]}) * factor[c] + double{shift[c]});
+  }
+  Tensor folded = weights.clone();
+  const auto values = folded.mutable_data();
+  const ChannelRuns runs = channel_runs(weights.shape(), op.transposed);
+  // Transposed weights are [I, O/groups, K, K]; input channel i belongs to group i / (I/groups).
+  const std::int64_t per_group = op.transposed ? runs.outer / op.groups : 1;
+  for (std::int64_t o = 0; o < runs.outer; ++o)
+    for (std::int64_t c = 0; c < runs.channels; ++c) {
+      const std::int64_t channel = op.transposed ? o / per_group * runs.channels + c : c;
+      const double f = factor[static_cast<std::size_t>(channel)];
+      const auto run =
+          values.subspan(static_cast<std::size_t>((o * runs.channels + c) * runs.inner),
+                         static_cast<std::size_t>(runs.inner));
+      for (float& value : run) value = static_cast<float>(double{value} * f);
+    }
+  weights = folded;
+  bias = folded_bias;
+}
+
+class Fuser {
+ public:
+  explicit Fuser(PlanSegment& segment) : segment_(segment) {
+    for (const PlanOp& op : segment.ops)
+      for (const PlanValue src : op.srcs) ++num_readers_[src];
+    ++num_readers_[segment.dst];
+  }
+
+  void run() {
+    std::vector<PlanOp> ops = std::exchange(segment_.ops, {});
+    for (PlanOp& op : ops) {
+      if (fuse_one(op)) continue;
+      segment_.ops.push_back(std::move(op));
+    }
+    for (PlanOp& op : segment_.ops) {
+      if (op.kind == PlanOpKind::kConvolution)
+        op.weights = std::make_shared<dnn::PackedTensor>(op.convolution.weights);
+      if (op.kind == PlanOpKind::kLinear)
+        op.weights = std::make_shared<dnn::PackedTensor>(op.linear.weights);
+    }
+  }
+
+ private:
+  bool fuse_one(const PlanOp& op) {
+    switch (op.kind) {
+      case PlanOpKind::kBatchNorm:
+        return fuse_batch_norm(op);
+      case PlanOpKind::kActivation:
+        return fuse_activation(op);
+      case PlanOpKind::kAdd:
+        return fuse_add(op);
+      default:
+        return false;
+    }
+  }
+
+  /// The operation of this segment that makes `value` for one reader only.
+  std::optional<std::size_t> sole_producer(PlanValue value) const {
+    if (num_readers_.at(value) != 1) return std::nullopt;
+    const auto& ops = segment_.ops;
+    const auto found =
+        std::find_if(ops.begin(), ops.end(), [&](const PlanOp& op) { return op.dst == value; });
+    if (found == ops.end()) return std::nullopt;
+    return static_cast<std::size_t>(found - ops.begin());
+  }
+
+  static bool has_post(const PlanOp& op) { return op.post.sum || op.post.activate; }
+
+  bool fuse_batch_norm(const PlanOp& op) {
+    const auto at = sole_producer(op.srcs[0]);
+    if (!at) return false;
+    PlanOp& before = segment_.ops[*at];
+    if (has_post(before)) return false;
+    if (before.kind == PlanOpKind::kConvolution) {
+      fold(op.batch_norm, before.convolution, before.convolution.weights, before.convolution.bias);
+    } else if (before.kind == PlanOpKind::kLinear) {
+      fold(op.batch_norm, {}, before.linear.weights, before.linear.bias);
+    } else {
+      return false;
+    }
+    before.dst = op.dst;
+    return true;
+  }
+
+  bool fuse_activation(const PlanOp& op) {
+    const auto at = sole_producer(op.srcs[0]);
+    if (!at) return false;
+    PlanOp& before = segment_.ops[*at];
+    if (before.post.activate) return false;
+    const bool takes_any = before.kind == PlanOpKind::kConvolution ||
+                           before.kind == PlanOpKind::kLinear || before.kind == PlanOpKind::kAdd;
+    const bool takes_relu =
+        before.kind == PlanOpKind::kBatchNorm && op.activation_kind == ActivationKind::kRelu;
+    if (!takes_any && !takes_relu) return false;
+    before.post.activate = true;
+    before.post.activation = op.activation_kind;
+    before.dst = op.dst;
+    return true;
+  }
+
+  bool fuse_add(const PlanOp& op) {
+    if (op.srcs[0] == op.srcs[1]) return false;
+    const auto a = sole_producer(op.srcs[0]);
+    const auto b = sole_producer(op.srcs[1]);
+    // The later producer takes the sum in: by then the other addend exists.
+    const bool second = b && (!a || *b > *a);
+    const auto at = second ? b : a;
+    if (!at) return false;
+    PlanOp& before = segment_.ops[*at];
+    if (before.kind != PlanOpKind::kConvolution || before.convolution.transposed ||
+        has_post(before))
+      return false;
+    const PlanValue other = op.srcs[second ? 0 : 1];
+    const bool ready =
+        other == segment_.src ||
+        std::any_of(segment_.ops.begin(), segment_.ops.begin() + static_cast<std::ptrdiff_t>(*at),
+                    [&](const PlanOp& o) { return o.dst == other; });
+    if (!ready) return false;
+    before.post.sum = true;
+    before.srcs.push_back(other);
+    before.dst = op.dst;
+    return true;
+  }
+
+  PlanSegment& segment_;
+  std::map<PlanValue, int> num_readers_;
+};
+
+}  // namespace
+
+void fuse(PlanSegment& segment) { Fuser(segment).run(); }
+
+}  // namespace branchy::detail
