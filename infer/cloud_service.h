@@ -9,7 +9,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "infer/http_server.h"
 #include "infer/protocol.h"
@@ -68,9 +67,5 @@ class CloudService {
 /// Checks names, datatypes and shapes of the inputs against the model: exactly one input, one that
 /// the model has, at least one row. Throws HttpError 400.
 void check_inputs(const InferRequest& request, const ModelDescription& model);
-
-/// Reads a comma list of confidence thresholds, each within 0..1; throws ConfigError naming the
-/// offending one.
-[[nodiscard]] std::vector<float> parse_thresholds(std::string_view text);
 
 }  // namespace branchy

@@ -1,0 +1,16 @@
+// What the serving programs' mains share: parsing, and errors to one line and an exit code.
+#pragma once
+
+#include <functional>
+
+namespace CLI {
+class App;
+}
+
+namespace branchy {
+
+/// Parses `argv` into `app`, then runs `body`. Gives the exit code: the body's, 0 for --help and
+/// --version, 2 for wrong usage, 1 for a failure, each error as one line on stderr.
+int run_command_line(CLI::App& app, int argc, char** argv, const std::function<int()>& body);
+
+}  // namespace branchy

@@ -1,0 +1,34 @@
+// `branchy-edge`: classifies a data set or image files, here or with the cloud's help.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace CLI {
+class App;
+}
+
+namespace branchy {
+
+struct EdgeCommandOptions {
+  std::string model;
+  std::string cloud;       ///< http://HOST:PORT; empty: no cloud
+  std::string thresholds;  ///< one for all early exits or one for each
+  std::string data;
+  std::string split = "test";
+  std::vector<std::string> files;
+  std::string out;
+  std::int64_t limit = 0;  ///< 0: all
+  std::int64_t timeout_ms = 2000;
+  std::int64_t threads = 0;  ///< 0: all CPUs
+  bool cloud_only = false;
+  bool json = false;
+};
+
+void add_edge_options(CLI::App& app, EdgeCommandOptions& options);
+/// Gives the exit code: 0, or 1 when an image file could not be read. SIGINT and SIGTERM end it
+/// after the current image, with the results so far.
+int run_edge_command(const EdgeCommandOptions& options);
+
+}  // namespace branchy

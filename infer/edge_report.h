@@ -1,0 +1,54 @@
+// EdgeReport: what became of many images, as JSON lines, a table and a summary.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "infer/edge_engine.h"
+
+namespace branchy {
+
+/// One classified image.
+struct EdgeResult {
+  std::optional<std::int64_t> index;  ///< in the data set
+  std::string file;                   ///< or the image file
+  std::optional<std::int64_t> label;
+  std::string class_name;  ///< may be empty
+  double decode_ms = 0;
+  EdgeOutcome outcome;
+};
+
+/// One JSON object, without a newline.
+[[nodiscard]] std::string to_json(const EdgeResult& result);
+
+class EdgeReport {
+ public:
+  void add(const EdgeResult& result);
+
+  [[nodiscard]] std::int64_t num_images() const { return total_.num_images; }
+  [[nodiscard]] std::int64_t num_degraded() const { return num_degraded_; }
+  /// By exit: share of images, accuracy, median and 95th percentile of the latency, mean bytes
+  /// sent; then all together. Lines end with '\n'.
+  [[nodiscard]] std::string table() const;
+  /// The same numbers as one JSON object.
+  [[nodiscard]] std::string json() const;
+
+ private:
+  struct Group {
+    std::int64_t num_images = 0, num_labelled = 0, num_right = 0, num_from_cloud = 0;
+    std::int64_t bytes_sent = 0;
+    std::vector<double> latencies_ms;
+
+    void add(const EdgeResult& result);
+    [[nodiscard]] double percentile_ms(double share) const;
+  };
+
+  std::map<std::int64_t, Group> by_exit_;
+  Group total_;
+  std::int64_t num_degraded_ = 0;
+};
+
+}  // namespace branchy
