@@ -45,6 +45,7 @@ struct LayerCase {
   std::string name;
   Shape src;
   std::function<std::unique_ptr<Layer>(Rng&)> make;
+  bool random_in_training = false;  ///< training differs from evaluation by random numbers
 };
 
 /// A layer maps one variable to one variable. Not thread-safe; parameters live as long as it does.
