@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -28,6 +29,8 @@ struct InferencePrimitive::Impl {
     dnnl::memory::desc desc;  // may view the value under another shape
   };
   dnnl::primitive primitive;
+  /// Instead of `primitive`, for own kernels with one source and no scratchpad.
+  std::function<void(const float* src, float* dst)> kernel;
   std::string implementation;
   std::vector<ValueLayout> srcs;
   ValueLayout dst;
@@ -44,7 +47,10 @@ dnnl::memory::desc desc_of(const ValueLayout& value);
 ValueLayout value_of(const Shape& shape, const dnnl::memory::desc& desc);
 /// User scratchpad and post-ops.
 dnnl::primitive_attr inference_attr(const PostOps& post);
-/// Adds row-major `weights`, seen as `plain`, in the layout `packed` as a constant argument.
+/// Row-major `weights`, seen as `plain`, in the layout `packed`; `impl` keeps them alive.
+const float* packed_values(InferencePrimitive::Impl& impl, PackedTensor& weights,
+                           const dnnl::memory::desc& plain, const dnnl::memory::desc& packed);
+/// The same as a constant argument.
 void add_packed(InferencePrimitive::Impl& impl, int argument, PackedTensor& weights,
                 const dnnl::memory::desc& plain, const dnnl::memory::desc& packed);
 /// Adds a row-major tensor as a constant argument.

@@ -83,26 +83,30 @@ PackedTensor::PackedTensor(Tensor plain)
 
 PackedTensor::~PackedTensor() = default;
 
-void add_packed(InferencePrimitive::Impl& impl, int argument, PackedTensor& weights,
-                const dnnl::memory::desc& plain, const dnnl::memory::desc& packed) {
+const float* packed_values(InferencePrimitive::Impl& impl, PackedTensor& weights,
+                           const dnnl::memory::desc& plain, const dnnl::memory::desc& packed) {
   const Reorder reorder(plain, packed);
   const float* values = weights.plain().data().data();
   if (!reorder.needed()) {
-    impl.constants.insert_or_assign(argument, memory_of(packed, values));
     impl.owners.push_back(std::make_shared<const Tensor>(weights.plain()));
-    return;
+    return values;
   }
   auto& made = weights.forms().made;
-  auto form = std::find_if(
-      made.begin(), made.end(),
-      [&](const PackedTensor::Forms::Form& candidate) { return candidate.desc == packed; });
+  auto form = std::find_if(made.begin(), made.end(),
+                           [&](const auto& candidate) { return candidate.desc == packed; });
   if (form == made.end()) {
     auto buffer = std::make_shared<const Buffer>(packed.get_size());
     reorder(values, buffer->floats());
     form = made.insert(made.end(), {packed, std::move(buffer)});
   }
-  impl.constants.insert_or_assign(argument, memory_of(packed, form->buffer->floats()));
   impl.owners.push_back(form->buffer);
+  return form->buffer->floats();
+}
+
+void add_packed(InferencePrimitive::Impl& impl, int argument, PackedTensor& weights,
+                const dnnl::memory::desc& plain, const dnnl::memory::desc& packed) {
+  impl.constants.insert_or_assign(argument,
+                                  memory_of(packed, packed_values(impl, weights, plain, packed)));
 }
 
 void add_plain(InferencePrimitive::Impl& impl, int argument, const Tensor& tensor) {
@@ -122,6 +126,8 @@ std::int64_t InferencePrimitive::scratchpad_bytes() const {
 
 struct InferenceCall::Bound {
   Arguments arguments;
+  const float* src = nullptr;  // of own kernels
+  float* dst = nullptr;
 };
 
 InferenceCall::InferenceCall(const InferencePrimitive& primitive)
@@ -132,6 +138,12 @@ InferenceCall& InferenceCall::operator=(InferenceCall&&) noexcept = default;
 
 void InferenceCall::bind(std::span<const float* const> srcs, float* dst, void* scratchpad) {
   const InferencePrimitive::Impl& impl = primitive_.impl();
+  if (impl.kernel) {
+    BRANCHY_DCHECK(srcs.size() == 1);
+    bound_->src = srcs[0];
+    bound_->dst = dst;
+    return;
+  }
   BRANCHY_DCHECK(srcs.size() == impl.src_arguments.size());
   Arguments& arguments = bound_->arguments;
   arguments = impl.constants;
@@ -145,9 +157,11 @@ void InferenceCall::bind(std::span<const float* const> srcs, float* dst, void* s
 }
 
 void InferenceCall::run() {
-  primitive_.impl().primitive.execute(inference_stream(), bound_->arguments);
+  const InferencePrimitive::Impl& impl = primitive_.impl();
+  if (impl.kernel) return impl.kernel(bound_->src, bound_->dst);
+  impl.primitive.execute(inference_stream(), bound_->arguments);
   inference_stream().wait();
-  if (primitive_.impl().reorders) count_reorder();
+  if (impl.reorders) count_reorder();
 }
 
 }  // namespace branchy::dnn

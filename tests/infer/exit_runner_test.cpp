@@ -85,14 +85,16 @@ TEST_F(ExitRunnerTest, PrefixAndFeatureAndSuffixEqualTheWholeAtEveryCut) {
   }
 }
 
-// Primitives for several samples may add in another order than those for one: not bit for bit.
-TEST_F(ExitRunnerTest, ABatchAgreesWithItsSamplesWithinRounding) {
-  const Tensor src = images(5);
+// Holds to the bit because convolutions compute samples one by one and the classifiers use a kernel
+// that does; a linear layer above 2^20 weights would agree within rounding only.
+TEST_F(ExitRunnerTest, ABatchGivesTheBitsOfItsSamples) {
+  const Tensor src = images(33);
   const auto batch = all_exits(plan_, src);
-  for (std::int64_t n = 0; n < 5; ++n) {
+  for (std::int64_t n = 0; n < 33; ++n) {
     const auto single = all_exits(plan_, test::sample(src, n));
     for (std::size_t i = 0; i < batch.size(); ++i)
-      EXPECT_LT(test::largest_error(single[i], test::sample(batch[i], n).data()), 5e-5);
+      EXPECT_TRUE(test::same_bits(single[i], test::sample(batch[i], n)))
+          << "sample " << n << ", exit " << i + 1;
   }
 }
 

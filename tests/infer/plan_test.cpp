@@ -147,6 +147,10 @@ std::vector<GraphCase> graph_cases() {
         p.batch_norm(p.linear(p.flatten(a), linear(2, 720, 50, false)), batch_norm(3, 50)), kRelu);
     return p.linear(b, linear(4, 50, 10));
   });
+  add("LargeLinear", {1, 16, 8, 8}, 3, [](P& p, V x) {
+    const V a = p.flatten(p.convolution(x, convolution(1, {16, 16, 3, 3})));
+    return p.activation(p.linear(a, linear(2, 1024, 1030)), kRelu);
+  });
   add("FlattenAlone", {1, 16, 6, 6}, 4, [](P& p, V x) {
     const V a = p.flatten(p.convolution(x, convolution(1, {20, 16, 3, 3})));
     return p.activation(p.batch_norm(a, batch_norm(3, 720)), kSigmoid);
