@@ -19,7 +19,7 @@ struct DatasetArchive {
 struct FetchOptions {
   std::string base_url = "https://www.cs.toronto.edu/~kriz/";
   /// Called now and then with bytes present and expected (0: not yet known).
-  std::function<void(std::int64_t done, std::int64_t total)> progress;
+  std::function<void(std::int64_t done, std::int64_t total)> progress = {};
   std::int64_t connect_timeout_ms = 20'000;
   std::int64_t stall_timeout_ms = 30'000;  ///< gives up when nothing arrives for so long
   std::int64_t attempts = 4;               ///< connections, each resuming where the last broke off

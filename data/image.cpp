@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
@@ -84,6 +85,30 @@ std::vector<float> resize_rows(const std::vector<float>& src, std::int64_t in,
   return dst;
 }
 
+/// Bytes of a PNM header: magic, width, height, maximum, each followed by white space or comments.
+std::size_t pnm_header_bytes(std::span<const std::uint8_t> bytes) {
+  const auto is_space = [&](std::size_t at) { return std::isspace(bytes[at]) != 0; };
+  std::size_t at = 2;
+  for (int token = 0; token < 3; ++token) {
+    while (at < bytes.size() && (is_space(at) || bytes[at] == '#')) {
+      if (bytes[at] == '#')
+        while (at < bytes.size() && bytes[at] != '\n' && bytes[at] != '\r') ++at;
+      else
+        ++at;
+    }
+    while (at < bytes.size() && !is_space(at) && bytes[at] != '#') ++at;
+  }
+  return at + 1;
+}
+
+/// stb_image reads past the end of a PNM without notice and leaves those pixels uninitialised.
+bool is_truncated_pnm(std::span<const std::uint8_t> bytes, std::int64_t values) {
+  if (bytes[0] != 'P') return false;
+  const bool wide = stbi_is_16_bit_from_memory(bytes.data(), static_cast<int>(bytes.size())) != 0;
+  const auto payload = static_cast<std::size_t>(values * (wide ? 2 : 1));
+  return bytes.size() < payload || bytes.size() - payload < pnm_header_bytes(bytes);
+}
+
 }  // namespace
 
 Image decode_image(std::span<const std::uint8_t> bytes, std::string_view place,
@@ -106,6 +131,10 @@ Image decode_image(std::span<const std::uint8_t> bytes, std::string_view place,
         fmt::format("[{}] {}x{} pixels, expected sides of 1 to {} and at most {} "
                     "pixels; shrink the image",
                     place, width, height, max_side, limits.max_pixels));
+  if (is_truncated_pnm(bytes, std::int64_t{width} * height * channels))
+    throw DataError(
+        fmt::format("[{}] {} bytes, too few for {}x{} pixels: the image is truncated; {}", place,
+                    bytes.size(), width, height, kRemedy));
   const std::unique_ptr<stbi_uc, FreePixels> decoded(
       stbi_load_from_memory(bytes.data(), length, &width, &height, &channels, 3));
   if (decoded == nullptr)

@@ -26,7 +26,7 @@ struct LoaderOptions {
   Augmentation augmentation = Augmentation::kNone;
   bool drop_last = false;     ///< leave out a last batch that is not full
   std::int64_t prefetch = 4;  ///< batches made or being made ahead of the consumer
-  Normalization normalization;
+  Normalization normalization = {};
 };
 
 /// 1. The order of epoch e is the permutation of Rng({seed, e}) (without shuffle: 0, 1, 2, ...);

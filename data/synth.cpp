@@ -276,7 +276,7 @@ void draw_synth_image(std::int64_t label, float difficulty, std::uint64_t key,
 
   const float radius = rng.uniform(11.0F - 4.0F * d, 14.0F - 5.0F * d);
   const Pose pose = random_pose(rng, radius, 0.25F + (kPi - 0.25F) * d);
-  const float contrast = 150.0F - 95.0F * d + 25.0F * rng.uniform();
+  const float contrast = 150.0F - 80.0F * d + 25.0F * rng.uniform();
   const Color light = contrasting_color(middle, contrast, rng);
   canvas.shape(label, pose, light, mix(light, random_color(rng), 0.08F + 0.2F * d));
 
@@ -287,7 +287,7 @@ void draw_synth_image(std::int64_t label, float difficulty, std::uint64_t key,
     bar.y = pose.y + rng.uniform(-0.8F, 0.8F) * radius;
     canvas.bar(random_color(rng), bar, (0.5F + 0.7F * d) * radius, 0.8F + 0.8F * d);
   }
-  canvas.write(3.0F + 27.0F * d * rng.uniform(0.5F, 1.0F), rng, pixels);
+  canvas.write(3.0F + 23.0F * d * rng.uniform(0.5F, 1.0F), rng, pixels);
 }
 
 std::filesystem::path write_synth_dataset(

@@ -1,0 +1,124 @@
+#include "data/image.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "core/error.h"
+#include "tests/data/cifar_files.h"
+#include "tests/data/image_samples.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/temporary_directory.h"
+
+namespace branchy {
+namespace {
+
+using test::expect_error;
+
+const std::vector<std::uint8_t> kQuadrants = {255, 0, 0, 255, 0, 255, 0, 255, 0, 0, 255, 255};
+
+TEST(DecodeImage, GivesPlanesForEveryLosslessFormat) {
+  for (const auto& bytes : {test::sample_ppm(), test::sample_png(), test::sample_bmp()}) {
+    const Image image = decode_image(bytes, "image");
+    EXPECT_EQ(image.height, 2);
+    EXPECT_EQ(image.width, 2);
+    EXPECT_EQ(image.pixels, kQuadrants);
+  }
+}
+
+TEST(DecodeImage, DecodesJpegNearly) {
+  const Image image = decode_image(test::sample_jpeg(), "image");
+  ASSERT_EQ(image.height, 8);
+  ASSERT_EQ(image.width, 8);
+  EXPECT_NEAR(image.pixels[0], 255, 12);       // red corner
+  EXPECT_NEAR(image.pixels[64 + 7], 255, 12);  // green corner
+  EXPECT_NEAR(image.pixels[128 + 56], 255, 12);
+}
+
+TEST(DecodeImage, ExpandsGrey) {
+  const Image image = decode_image(test::sample_pgm(), "image");
+  EXPECT_EQ(image.height, 1);
+  EXPECT_EQ(image.width, 3);
+  EXPECT_EQ(image.pixels, (std::vector<std::uint8_t>{0, 100, 200, 0, 100, 200, 0, 100, 200}));
+}
+
+TEST(DecodeImage, NamesWhatIsNoImage) {
+  for (const char* text : {"", "P", "GIF89a and more", "plain text", "\xFF\xD8", "\x89PNG\r\n"})
+    expect_error<DataError>([&] { (void)decode_image(test::bytes_of(text), "x.jpg"); },
+                            {"[x.jpg]", "no image"});
+}
+
+TEST(DecodeImage, NamesATruncatedImage) {
+  auto png = test::sample_png();
+  png.resize(50);
+  expect_error<DataError>([&] { (void)decode_image(png, "x"); }, {"[x]", "damaged"});
+  auto ppm = test::sample_ppm();
+  ppm.pop_back();
+  expect_error<DataError>([&] { (void)decode_image(ppm, "x"); }, {"22 bytes", "truncated"});
+}
+
+TEST(DecodeImage, ReadsThroughComments) {
+  using namespace std::string_view_literals;
+  const auto bytes = test::bytes_of("P5 # wide\n1 # high\n1 255\n\x64"sv);
+  EXPECT_EQ(decode_image(bytes, "x").pixels, (std::vector<std::uint8_t>{100, 100, 100}));
+}
+
+TEST(DecodeImage, RefusesBeforeItAllocates) {
+  expect_error<DataError>([] { (void)decode_image(test::bytes_of("P6\n16000 16000\n255\n"), "x"); },
+                          {"16000x16000", "at most 67108864 pixels"});
+  expect_error<DataError>([] { (void)decode_image(test::sample_ppm(), "x", {.max_side = 1}); },
+                          {"2x2", "sides of 1 to 1"});
+  expect_error<DataError>(
+      [] { (void)decode_image(test::sample_ppm(), "x", {.max_file_bytes = 4}); },
+      {"23 bytes", "at most 4"});
+  auto huge = test::sample_png();
+  huge[16] = 0x7F;  // the top byte of the width
+  expect_error<DataError>([&] { (void)decode_image(huge, "x"); }, {"[x]"});
+}
+
+TEST(ReadImage, ReadsAFileAndNamesAMissingOne) {
+  const test::TemporaryDirectory directory;
+  const auto bytes = test::sample_png();
+  test::write_text(directory / "a.png", std::string(bytes.begin(), bytes.end()));
+  EXPECT_EQ(read_image(directory / "a.png").pixels, kQuadrants);
+  expect_error<IoError>([&] { (void)read_image(directory / "b.png"); }, {"b.png", "No such file"});
+  expect_error<IoError>([&] { (void)read_image(directory.path()); }, {directory.path().string()});
+}
+
+TEST(ResizeImage, KeepsAnImageOfTheSameSize) {
+  const Image image = decode_image(test::sample_png(), "image");
+  EXPECT_EQ(resize_image(image, 2, 2).pixels, image.pixels);
+}
+
+TEST(ResizeImage, KeepsAConstantImage) {
+  const Image image{.height = 7, .width = 5, .pixels = std::vector<std::uint8_t>(105, 77)};
+  for (const auto& [height, width] : {std::pair{1, 1}, std::pair{3, 9}, std::pair{32, 32}})
+    for (const std::uint8_t pixel : resize_image(image, height, width).pixels) ASSERT_EQ(pixel, 77);
+}
+
+TEST(ResizeImage, ShrinksWithTheWidenedTriangle) {
+  // 4 to 2: the first output has its centre at 1 and support 2, weights 3:3:1 of 7.
+  Image image{.height = 1, .width = 4, .pixels = {}};
+  for (int c = 0; c < 3; ++c)
+    for (const int value : {70, 140, 210, 0})
+      image.pixels.push_back(static_cast<std::uint8_t>(value));
+  const Image small = resize_image(image, 1, 2);
+  EXPECT_EQ(small.pixels[0], std::lround((3 * 70 + 3 * 140 + 210) / 7.0));
+  EXPECT_EQ(small.pixels[1], std::lround((140 + 3 * 210 + 3 * 0) / 7.0));
+}
+
+TEST(ResizeImage, EnlargesBetweenPixelCentres) {
+  Image image{.height = 2, .width = 1, .pixels = {0, 100, 0, 100, 0, 100}};
+  const Image large = resize_image(image, 4, 1);
+  EXPECT_EQ(std::vector<std::uint8_t>(large.pixels.begin(), large.pixels.begin() + 4),
+            (std::vector<std::uint8_t>{0, 25, 75, 100}));
+}
+
+TEST(ResizeImage, RejectsAbsurdSizes) {
+  const Image image = decode_image(test::sample_png(), "image");
+  for (const std::int64_t side : {std::int64_t{0}, std::int64_t{-1}, std::int64_t{1} << 40})
+    expect_error<ConfigError>([&] { (void)resize_image(image, side, 2); }, {std::to_string(side)});
+}
+
+}  // namespace
+}  // namespace branchy
