@@ -17,7 +17,7 @@ void BatchNorm2dParams::validate() const {
 BatchNorm2d::BatchNorm2d(BatchNorm2dParams params) : params_(params) {
   params_.validate();
   const Shape shape{params_.channels};
-  weight_ = Variable(Tensor::full(shape, 1.0F), true);
+  weight_ = Variable(Tensor::full(shape, params_.initial_scale), true);
   bias_ = Variable(Tensor::zeros(shape), true);
   running_mean_ = Variable(Tensor::zeros(shape));
   running_var_ = Variable(Tensor::full(shape, 1.0F));

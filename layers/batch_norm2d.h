@@ -11,7 +11,8 @@ struct BatchNorm2dParams {
   std::int64_t channels = 0;
   float epsilon = 1e-5F;
   float momentum = 0.1F;  ///< new running value = (1 - momentum) old + momentum batch
-  bool relu = false;      ///< max(0, y) in the same pass over memory
+  float initial_scale = 1.0F;
+  bool relu = false;  ///< max(0, y) in the same pass over memory
   /// Throws ConfigError naming the value out of range.
   void validate() const;
 };

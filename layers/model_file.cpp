@@ -123,7 +123,9 @@ void load_state(const SafetensorsFile& file, const std::string& prefix,
   std::vector<std::string> missing;
   std::set<std::string> surplus;
   for (const auto& [name, entry] : file.entries())
-    if (name.starts_with(prefix)) surplus.insert(name);
+    if (prefix.empty() ? !name.starts_with(kOptimizerPrefix) && !name.starts_with(kAveragePrefix)
+                       : name.starts_with(prefix))
+      surplus.insert(name);
   for (const StateEntry& entry : state) {
     const std::string name = prefix + entry.name;
     surplus.erase(name);
@@ -173,7 +175,10 @@ LoadedModel load_model(const std::filesystem::path& path) {
         fmt::format("[{}] holds blocks {}..{} and exits {}..{}, {} has {} blocks and {} exits",
                     path.string(), part.first_block, part.end_block, part.first_exit,
                     part.last_exit, model.info.config.name, whole.end_block, whole.last_exit));
-  load_state(file, "", model.network->state(part), /*exact=*/true);
+  const std::vector<StateEntry> state = model.network->state(part);
+  const std::string average(kAveragePrefix);
+  const bool averaged = !state.empty() && file.contains(average + state.front().name);
+  load_state(file, averaged ? average : "", state, /*exact=*/true);
   return model;
 }
 

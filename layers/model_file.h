@@ -5,12 +5,18 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/safetensors.h"
 #include "layers/network.h"
 
 namespace branchy {
+
+/// Checkpoints of training are model files with more tensors: the optimiser's, and a second set of
+/// weights averaged over the steps, which `load_model` prefers.
+inline constexpr std::string_view kOptimizerPrefix = "optimizer.";
+inline constexpr std::string_view kAveragePrefix = "average.";
 
 /// What a model file says about itself beside the weights.
 struct ModelInfo {
@@ -37,7 +43,8 @@ struct LoadedModel {
 [[nodiscard]] LoadedModel load_model(const std::filesystem::path& path);
 
 /// Copies tensors of `file` into the state entries (names prefixed with `prefix` in the file).
-/// With `exact`, file tensors under `prefix` that no entry takes are an error too.
+/// With `exact`, file tensors under `prefix` that no entry takes are an error too (without a
+/// prefix those of kOptimizerPrefix and kAveragePrefix are not looked at).
 void load_state(const SafetensorsFile& file, const std::string& prefix,
                 const std::vector<StateEntry>& state, bool exact);
 

@@ -99,6 +99,14 @@ std::vector<CostRow> MultiExitNetwork::profile_exit(std::int64_t number) const {
   return rows;
 }
 
+void copy_state(MultiExitNetwork& from, MultiExitNetwork& to) {
+  const auto source = from.state();
+  const auto target = to.state();
+  BRANCHY_DCHECK(source.size() == target.size());
+  for (std::size_t i = 0; i < source.size(); ++i)
+    target[i].variable->mutable_value().copy_from(source[i].variable->value());
+}
+
 Cost total_cost(const std::vector<CostRow>& rows) {
   Cost total;
   for (const CostRow& row : rows) total += row.cost;

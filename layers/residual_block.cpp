@@ -10,7 +10,7 @@ ResidualBlock::ResidualBlock(ResidualBlockParams params, Rng& rng)
           rng),
       bn1_({.channels = params.out, .relu = true}),
       conv2_({.in = params.out, .out = params.out, .kernel = 3, .padding = 1}, rng),
-      bn2_({.channels = params.out}) {
+      bn2_({.channels = params.out, .initial_scale = 0.0F}) {
   if (params.in == params.out && params.stride == 1) return;
   projection_ = std::make_unique<Conv2d>(
       Conv2dParams{.in = params.in, .out = params.out, .stride = params.stride}, rng);

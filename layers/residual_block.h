@@ -12,7 +12,9 @@ struct ResidualBlockParams {
 };
 
 /// ReLU(BN(conv3x3(ReLU(BN(conv3x3(x))))) + shortcut(x)); the shortcut is the identity, or a 1x1
-/// convolution with the stride and BN where the shape changes. No convolution has a bias.
+/// convolution with the stride and BN where the shape changes. No convolution has a bias. The last
+/// BN of the residual starts with scale 0, so that a block starts as its shortcut (Goyal et al.
+/// 2017, section 5.1): without it the early exits' linear layers diverge in the first steps.
 /// State: `conv1`, `bn1`, `conv2`, `bn2`, and `shortcut.0`, `shortcut.1` for a projection.
 class ResidualBlock final : public Layer {
  public:

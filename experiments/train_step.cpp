@@ -1,0 +1,144 @@
+#include "experiments/train_step.h"
+
+#include <fmt/core.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "core/atomic_file.h"
+#include "core/buffer_pool.h"
+#include "core/provenance.h"
+#include "core/threads.h"
+#include "experiments/peer_process.h"
+#include "layers/models/registry.h"
+#include "layers/softmax_cross_entropy.h"
+#include "layers/weighted_sum.h"
+#include "optim/sgd.h"
+#include "train/train_options.h"
+
+namespace branchy {
+
+namespace {
+
+struct TrainStepCommand {
+  NetworkConfig network;
+  std::int64_t batch = 128, threads = 0, steps = 12, rounds = 3;
+  std::string peer, out;
+};
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const std::size_t half = values.size() / 2;
+  return values.size() % 2 == 1 ? values[half] : 0.5 * (values[half - 1] + values[half]);
+}
+
+/// A network with optimiser and one random batch: the same step again and again.
+class StepBench {
+ public:
+  explicit StepBench(const TrainStepCommand& c) : rng_(1), network_(make_network(c.network, rng_)) {
+    std::vector<OptimizedParameter> parameters;
+    for (const StateEntry& entry : network_->state())
+      if (!entry.is_buffer) parameters.push_back({entry.name, entry.variable, entry.decays});
+    sgd_ = std::make_unique<Sgd>(std::move(parameters),
+                                 SgdParams{.momentum = 0.9F, .weight_decay = 5e-4F});
+    images_ = Tensor(network_->input_shape().with_batch(c.batch));
+    for (float& value : images_.mutable_data()) value = rng_.normal();
+    for (std::int64_t i = 0; i < c.batch; ++i) labels_.push_back(rng_.below(c.network.classes));
+    for (const double weight : default_exit_weights(network_->num_exits()))
+      weights_.push_back(static_cast<float>(weight));
+  }
+
+  /// Forward, losses, backward and update; gives its milliseconds.
+  double step() {
+    const auto start = std::chrono::steady_clock::now();
+    sgd_->clear_gradients();
+    std::vector<Variable> losses;
+    for (const Variable& logits : network_->forward(Variable(images_), {.mode = Mode::kTrain}))
+      losses.push_back(softmax_cross_entropy(logits, labels_));
+    weighted_sum(losses, weights_).backward();
+    sgd_->step(0.01F);
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
+        .count();
+  }
+
+ private:
+  Rng rng_;
+  std::unique_ptr<MultiExitNetwork> network_;
+  std::unique_ptr<Sgd> sgd_;
+  Tensor images_;
+  std::vector<std::int64_t> labels_;
+  std::vector<float> weights_;
+};
+
+void run(TrainStepCommand c) {
+  if (c.threads == 0) c.threads = num_available_cpus();
+  set_num_threads(c.threads);
+  StepBench bench(c);
+  bench.step();
+  bench.step();
+  const std::int64_t allocations = buffer_pool::num_system_allocations();
+  std::vector<double> ours, peers;
+  for (std::int64_t round = 0; round < c.rounds; ++round) {
+    set_num_threads(c.threads);  // places the threads again after the peer ran
+    std::vector<double> times;
+    for (std::int64_t i = 0; i < c.steps; ++i) times.push_back(bench.step());
+    ours.push_back(median(times));
+    fmt::print("round {}: {:.1f} ms/step", round + 1, ours.back());
+    if (!c.peer.empty()) {
+      peers.push_back(peer_figure(c.peer, "ms/step"));
+      fmt::print(", peer {:.1f} ms/step, ratio {:.3f}", peers.back(), peers.back() / ours.back());
+    }
+    fmt::print("\n");
+    std::fflush(stdout);
+  }
+  nlohmann::ordered_json json;
+  for (const auto& [key, value] : provenance()) json[key] = value;
+  json["network"] = c.network.name;
+  json["batch"] = c.batch;
+  json["ms_per_step"] = ours;
+  json["median_ms_per_step"] = median(ours);
+  json["images_per_second"] = 1000.0 * static_cast<double>(c.batch) / median(ours);
+  json["tensor_allocations_after_warm_up"] = buffer_pool::num_system_allocations() - allocations;
+  fmt::print("median {:.1f} ms/step, {:.1f} images/s", median(ours),
+             json["images_per_second"].get<double>());
+  if (!c.peer.empty()) {
+    json["peer_command"] = c.peer;
+    json["peer_ms_per_step"] = peers;
+    json["speed_ratio"] = median(peers) / median(ours);
+    fmt::print("; peer {:.1f} ms/step; {:.2f} times as fast", median(peers),
+               median(peers) / median(ours));
+  }
+  fmt::print("\n");
+  if (!c.out.empty()) write_file_atomically(c.out, json.dump(2) + "\n");
+}
+
+}  // namespace
+
+void add_train_step_command(CLI::App& app) {
+  CLI::App* verb =
+      app.add_subcommand("train-step", "Time of a training step on random data, beside a peer's");
+  const auto command = std::make_shared<TrainStepCommand>();
+  verb->add_option("--net", command->network.name, "Network")->capture_default_str();
+  verb->add_option("--exits", command->network.early_exits, "Early exits")->capture_default_str();
+  verb->add_option("--batch", command->batch, "Images a step")
+      ->check(CLI::Range(2, 1 << 16))
+      ->capture_default_str();
+  verb->add_option("--threads", command->threads, "Compute threads (default: all CPUs)")
+      ->check(CLI::Range(1, 4096));
+  verb->add_option("--steps", command->steps, "Steps a round")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+  verb->add_option("--rounds", command->rounds, "Rounds; the peer runs between them")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  verb->add_option("--peer", command->peer,
+                   "Shell command that prints its own figure as '... N ms/step'");
+  verb->add_option("--out", command->out, "Write the figures to this JSON file");
+  verb->callback([command] { run(*command); });
+}
+
+}  // namespace branchy

@@ -1,0 +1,187 @@
+#include "train/eval_command.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "core/atomic_file.h"
+#include "core/error.h"
+#include "core/provenance.h"
+#include "core/threads.h"
+#include "data/split.h"
+#include "train/checkpoint.h"
+#include "train/evaluation.h"
+#include "train/progress.h"
+
+namespace branchy {
+
+namespace {
+
+using nlohmann::ordered_json;
+
+struct EvalCommand {
+  std::string model, data, split = "test", predictions;
+  std::vector<std::string> thresholds;
+  std::int64_t batch = 100, threads = 0;
+  bool json = false;
+};
+
+/// The test set, the training images, or those that training held out.
+std::shared_ptr<const Dataset> dataset_of(const EvalCommand& c, const ModelInfo& info) {
+  if (c.split == "test") return open_dataset(c.data, DatasetSplit::kTest);
+  const auto all = open_dataset(c.data, DatasetSplit::kTrain);
+  if (info.val_count == 0) {
+    if (c.split == "val")
+      throw ConfigError("[eval] the model was trained without held-out images; use --split test");
+    return all;
+  }
+  auto split = split_validation(all->size(), info.val_count, info.val_seed);
+  return std::make_shared<const Subset>(all, c.split == "val" ? split.validation : split.train);
+}
+
+ordered_json to_json(const ThresholdReport& report, std::span<const float> thresholds) {
+  ordered_json json{{"thresholds", thresholds},
+                    {"accuracy", report.accuracy},
+                    {"mean_device_operations", report.mean_device_operations}};
+  for (std::size_t i = 0; i < report.exits.size(); ++i) {
+    const ExitReport& exit = report.exits[i];
+    ordered_json row{{"exit", i + 1}, {"samples", exit.samples}, {"share", exit.share}};
+    row["acc_exited"] = std::isnan(exit.accuracy) ? ordered_json() : ordered_json(exit.accuracy);
+    row["device_operations"] = exit.device_operations;
+    json["exits"].push_back(row);
+  }
+  return json;
+}
+
+void print_report(const ThresholdReport& report, std::span<const float> thresholds) {
+  fmt::print(
+      "\nthreshold {}: accuracy {:.2f} %, mean on-device operations {:.2f} M (convention "
+      "ptflops)\n",
+      fmt::join(thresholds, " "), 100.0 * report.accuracy, report.mean_device_operations / 1e6);
+  fmt::print("{:>6} {:>9} {:>9} {:>12} {:>16}\n", "exit", "samples", "share %", "accuracy %",
+             "on-device M");
+  for (std::size_t i = 0; i < report.exits.size(); ++i) {
+    const ExitReport& exit = report.exits[i];
+    fmt::print("{:>6} {:>9} {:>9.2f} {:>12} {:>16.2f}\n", i + 1, exit.samples, 100.0 * exit.share,
+               exit.samples == 0 ? "n/a" : fmt::format("{:.2f}", 100.0 * exit.accuracy),
+               static_cast<double>(exit.device_operations) / 1e6);
+  }
+}
+
+/// One JSON line a sample: label, and class and confidence at every exit.
+void write_predictions(const std::string& path, const ExitPredictions& data) {
+  AtomicFile file(path);
+  for (std::size_t i = 0; i < data.labels.size(); ++i) {
+    ordered_json line{{"index", i}, {"label", data.labels[i]}};
+    for (const auto& exit : data.predictions) {
+      line["classes"].push_back(exit[i].label);
+      line["confidences"].push_back(exit[i].confidence);
+    }
+    file.write(line.dump() + "\n");
+  }
+  file.commit();
+}
+
+/// "0.9" (for every early exit) or "0.95,0.85" (one for each), as thresholds by exit.
+std::vector<float> parse_thresholds(const std::string& text, std::int64_t early_exits) {
+  std::vector<float> values;
+  std::size_t begin = 0;
+  while (begin <= text.size()) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    float value = 0.0F;
+    const auto [stop, error] = std::from_chars(text.data() + begin, text.data() + end, value);
+    if (error != std::errc() || stop != text.data() + end)
+      throw ConfigError(fmt::format(
+          "[eval] --threshold '{}', expected numbers in 0..1 like 0.9 or 0.95,0.85", text));
+    values.push_back(value);
+    begin = end + 1;
+  }
+  return resolve_thresholds(values, early_exits);
+}
+
+std::vector<std::vector<float>> threshold_sets(const std::vector<std::string>& given,
+                                               std::int64_t early_exits) {
+  if (early_exits == 0 && !given.empty())
+    throw ConfigError("[eval] --threshold, but the network has no early exit");
+  std::vector<std::vector<float>> sets;
+  for (const std::string& text : given) sets.push_back(parse_thresholds(text, early_exits));
+  return sets;
+}
+
+void run(const EvalCommand& c) {
+  set_num_threads(c.threads == 0 ? num_available_cpus() : c.threads);
+  const LoadedModel model = load_trained(c.model);
+  if (!(model.info.part == model.network->whole()))
+    throw ConfigError(
+        fmt::format("[eval] {} holds one side of a split; give the run or whole model", c.model));
+  const auto sets = threshold_sets(c.thresholds, model.network->num_exits() - 1);
+  const auto dataset = dataset_of(c, model.info);
+  const Normalization normalization{model.info.mean, model.info.std};
+  const auto plan = Plan::lower(*model.network, model.network->whole());
+  ExitPredictions data;
+  {
+    Progress bar("eval");
+    data = predict_dataset(plan, dataset, normalization, c.batch, [&](double share) {
+      bar.update(share, fmt::format("of {} images", dataset->size()));
+    });
+  }
+  const auto accuracy = accuracy_of_all(data);
+  if (!c.predictions.empty()) write_predictions(c.predictions, data);
+  ordered_json json;
+  if (!c.json) {
+    fmt::print("{} of {}: {} images\n", c.model, c.data, data.labels.size());
+    for (std::size_t i = 0; i < accuracy.size(); ++i)
+      fmt::print("exit {}: accuracy {:.2f} % of all samples\n", i + 1, 100.0 * accuracy[i]);
+  } else {
+    for (const auto& [key, value] : provenance()) json[key] = value;
+    json["model"] = c.model;
+    json["data"] = c.data;
+    json["data_checksum"] = dataset->checksum();
+    json["split"] = c.split;
+    json["samples"] = data.labels.size();
+    json["acc_all"] = accuracy;
+  }
+  for (const auto& thresholds : sets) {
+    const ThresholdReport report = report_threshold(data, thresholds, *model.network);
+    if (c.json)
+      json["policies"].push_back(to_json(report, thresholds));
+    else
+      print_report(report, thresholds);
+  }
+  if (c.json) fmt::print("{}\n", json.dump(2));
+}
+
+}  // namespace
+
+void add_eval_command(CLI::App& app) {
+  CLI::App* eval =
+      app.add_subcommand("eval", "Accuracy of every exit, and of early exits by threshold");
+  const auto command = std::make_shared<EvalCommand>();
+  eval->add_option("model", command->model, "Run folder (its best checkpoint) or model file")
+      ->required();
+  eval->add_option("--data", command->data, "Data set: cifar10:DIR or cifar100:DIR")->required();
+  eval->add_option("--split", command->split, "test, val (held out by training) or train")
+      ->check(CLI::IsMember({"test", "val", "train"}))
+      ->capture_default_str();
+  eval->add_option(
+      "--threshold", command->thresholds,
+      "Maximum-probability thresholds to report: 0.9 for all early exits, 0.95,0.85 for each");
+  eval->add_option(
+      "--predictions", command->predictions,
+      "Write class and confidence of every exit for every sample to this JSON-lines file");
+  eval->add_option("--batch", command->batch, "Images at a time")
+      ->check(CLI::Range(1, 1 << 16))
+      ->capture_default_str();
+  eval->add_option("--threads", command->threads, "Compute threads (default: all CPUs)")
+      ->check(CLI::Range(1, 4096));
+  eval->add_flag("--json", command->json, "Print JSON instead of a table");
+  eval->callback([command] { run(*command); });
+}
+
+}  // namespace branchy

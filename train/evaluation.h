@@ -1,0 +1,54 @@
+// Evaluation of a trained network on its lowered plan, the one that the serving programs run.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "data/dataset.h"
+#include "infer/plan.h"
+#include "infer/policies/max_probability.h"
+#include "layers/network.h"
+
+namespace branchy {
+
+/// What every exit says of every sample: `predictions[exit - 1][sample]`.
+struct ExitPredictions {
+  std::vector<std::vector<Prediction>> predictions;
+  std::vector<std::int64_t> labels;
+};
+
+/// Runs all exits of `plan` over the data set, in order, in batches. `progress` gets 0..1.
+[[nodiscard]] ExitPredictions predict_dataset(std::shared_ptr<const Plan> plan,
+                                              std::shared_ptr<const Dataset> dataset,
+                                              const Normalization& normalization,
+                                              std::int64_t batch,
+                                              const std::function<void(double)>& progress);
+
+/// Accuracy of all samples at each exit, 0..1.
+[[nodiscard]] std::vector<double> accuracy_of_all(const ExitPredictions& data);
+
+/// Which exit each sample takes: the first early exit whose confidence reaches its threshold, else
+/// the final one. `thresholds` has one value for each early exit.
+[[nodiscard]] std::vector<std::int64_t> route(const ExitPredictions& data,
+                                              std::span<const float> thresholds);
+
+/// What a threshold gives, by exit (index 0 is exit 1).
+struct ExitReport {
+  std::int64_t samples = 0;
+  double share = 0.0;
+  double accuracy = 0.0;               ///< of the samples that take this exit; NaN when none does
+  std::int64_t device_operations = 0;  ///< on-device count of a sample that takes it (ptflops)
+};
+struct ThresholdReport {
+  std::vector<ExitReport> exits;
+  double accuracy = 0.0;                ///< of all samples
+  double mean_device_operations = 0.0;  ///< eq. 3 of Dong et al.: all early exits on the device
+};
+[[nodiscard]] ThresholdReport report_threshold(const ExitPredictions& data,
+                                               std::span<const float> thresholds,
+                                               const MultiExitNetwork& network);
+
+}  // namespace branchy

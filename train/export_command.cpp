@@ -1,0 +1,107 @@
+#include "train/export_command.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "core/error.h"
+#include "train/checkpoint.h"
+
+namespace branchy {
+
+namespace {
+
+struct ExportCommand {
+  std::string model;
+  std::filesystem::path out;
+  std::int64_t cut = 0;
+  std::string cut_after;
+  bool suffix_only = false;
+};
+
+/// Number of trunk blocks on the edge.
+std::int64_t cut_blocks(const ExportCommand& c, const MultiExitNetwork& network) {
+  const std::int64_t early = network.num_exits() - 1;
+  if (!c.cut_after.empty()) {
+    const std::int64_t blocks = network.blocks_through(c.cut_after);
+    if (blocks == network.whole().end_block)
+      throw ConfigError(fmt::format(
+          "[export] --cut-after {} is the last block, nothing is left for the cloud", c.cut_after));
+    return blocks;
+  }
+  if (early == 0)
+    throw ConfigError("[export] the network has no early exit to cut at; give --cut-after NAME");
+  const std::int64_t exit = c.cut == 0 ? early : c.cut;
+  if (exit < 1 || exit > early)
+    throw ConfigError(
+        fmt::format("[export] --cut {}, expected an early exit, 1 to {}", exit, early));
+  return network.exit(exit).after_block;
+}
+
+void run(const ExportCommand& c) {
+  const LoadedModel model = load_trained(c.model);
+  MultiExitNetwork& network = *model.network;
+  const NetworkPart whole = network.whole();
+  if (!(model.info.part == whole))
+    throw ConfigError(
+        fmt::format("[export] {} holds one side of a split already; give the run", c.model));
+  const std::int64_t blocks = cut_blocks(c, network);
+  std::int64_t edge_exits = 0;
+  while (edge_exits + 1 < network.num_exits() && network.exit(edge_exits + 1).after_block <= blocks)
+    ++edge_exits;
+  std::error_code error;
+  std::filesystem::create_directories(c.out, error);
+  if (error)
+    throw IoError(fmt::format("[{}] cannot create the folder: {}; choose another --out",
+                              c.out.string(), error.message()));
+
+  ModelInfo edge = model.info;
+  edge.cut = network.blocks()[static_cast<std::size_t>(blocks - 1)].name;
+  ModelInfo cloud = edge;
+  edge.part = {.first_block = 0, .end_block = blocks, .first_exit = 1, .last_exit = edge_exits};
+  cloud.part = {.first_block = c.suffix_only ? blocks : 0,
+                .end_block = whole.end_block,
+                .first_exit = edge_exits + 1,
+                .last_exit = whole.last_exit};
+  save_model(c.out / "edge.safetensors", network, edge);
+  save_model(c.out / "cloud.safetensors", network, cloud);
+  const Shape feature = network.feature_shape(blocks);
+  fmt::print("cut after {} ({} float32 values, {} bytes a sample)\n", edge.cut, feature.size(),
+             4 * feature.size());
+  fmt::print("{}: blocks up to {}, exits 1 to {}, {} bytes\n",
+             (c.out / "edge.safetensors").string(), edge.cut, edge_exits,
+             std::filesystem::file_size(c.out / "edge.safetensors"));
+  fmt::print("{}: {}, exits {} to {}, {} bytes\n", (c.out / "cloud.safetensors").string(),
+             c.suffix_only ? "the blocks behind it" : "all blocks", edge_exits + 1, whole.last_exit,
+             std::filesystem::file_size(c.out / "cloud.safetensors"));
+}
+
+}  // namespace
+
+void add_export_command(CLI::App& app) {
+  CLI::App* command_app =
+      app.add_subcommand("export", "Split a trained network into an edge and a cloud file");
+  const auto command = std::make_shared<ExportCommand>();
+  command_app->add_option("model", command->model, "Run folder (its best checkpoint) or model file")
+      ->required();
+  command_app
+      ->add_option("--out", command->out, "Folder for edge.safetensors and cloud.safetensors")
+      ->required();
+  auto* cut = command_app
+                  ->add_option("--cut", command->cut,
+                               "Cut at this early exit, from 1 (default: the last early exit)")
+                  ->check(CLI::Range(1, 1000));
+  command_app
+      ->add_option("--cut-after", command->cut_after,
+                   "Cut after the trunk block of this name, e.g. layer2.0")
+      ->excludes(cut);
+  command_app->add_flag(
+      "--suffix-only", command->suffix_only,
+      "Leave the trunk before the cut out of the cloud file (it then takes features only)");
+  command_app->callback([command] { run(*command); });
+}
+
+}  // namespace branchy

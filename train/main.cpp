@@ -1,0 +1,54 @@
+// The `branchy` command: one file per verb, one place that turns errors into exit codes.
+#include <fmt/core.h>
+
+#include <CLI/CLI.hpp>
+
+#include "core/error.h"
+#include "core/provenance.h"
+#include "train/eval_command.h"
+#include "train/export_command.h"
+#include "train/profile_command.h"
+#include "train/train_command.h"
+
+namespace {
+
+constexpr int kFailure = 1;
+constexpr int kUsage = 2;
+
+int run(int argc, char** argv) {
+  CLI::App app("branchy trains, evaluates and exports early-exit CNNs on CPUs");
+  app.set_version_flag("--version", branchy::version_string());
+  app.set_config("--config", "", "Read flags from this TOML file (sections named after the verbs)");
+  app.allow_config_extras(CLI::config_extras_mode::error);
+  app.require_subcommand(1);
+  app.fallthrough();
+  branchy::add_train_command(app);
+  branchy::add_eval_command(app);
+  branchy::add_export_command(app);
+  branchy::add_profile_command(app);
+  try {
+    app.parse(argc, argv);
+    return 0;
+  } catch (const CLI::RuntimeError& error) {
+    return error.get_exit_code();
+  } catch (const CLI::Success& success) {
+    return app.exit(success);
+  } catch (const CLI::ParseError& error) {
+    fmt::print(stderr, "branchy: {}; see branchy --help\n", error.what());
+    return kUsage;
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const branchy::ConfigError& error) {
+    fmt::print(stderr, "branchy: {}\n", error.what());
+    return kUsage;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "branchy: {}\n", error.what());
+    return kFailure;
+  }
+}

@@ -1,0 +1,323 @@
+#include "train/trainer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include "core/atomic_file.h"
+#include "core/error.h"
+#include "core/kernels/sgd_step.h"
+#include "core/threads.h"
+#include "data/split.h"
+#include "layers/models/registry.h"
+#include "layers/softmax_cross_entropy.h"
+#include "layers/weighted_sum.h"
+#include "train/divergence.h"
+#include "train/interrupt.h"
+#include "train/run_result.h"
+#include "train/validation.h"
+
+namespace branchy {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+void make_folder(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error)
+    throw IoError(fmt::format("[{}] cannot create the run folder: {}; choose another --out",
+                              folder.string(), error.message()));
+}
+
+std::string accuracies(const std::vector<double>& values) {
+  std::string text;
+  for (const double value : values)
+    text += fmt::format("{}{:.2f}", text.empty() ? "" : " / ", 100.0 * value);
+  return text;
+}
+
+}  // namespace
+
+Trainer::Trainer(TrainOptions options, bool resume)
+    : options_(std::move(options)), progress_("train") {
+  validate(options_);
+  make_folder(options_.out);
+  open_data();
+  build_network();
+
+  const std::filesystem::path last = options_.out / "last.safetensors";
+  const bool found = std::filesystem::exists(last);
+  if (!resume && found)
+    throw ConfigError(
+        fmt::format("[train] {} holds a run already; give another --out, or go on with --resume {}",
+                    options_.out.string(), options_.out.string()));
+  if (resume && found)
+    at_ = load_checkpoint(last, state());
+  else if (!options_.init.empty())
+    load_state(SafetensorsFile(options_.init), "", network_->state(), /*exact=*/true);
+  if (!found && average_) copy_state(*network_, *average_);
+  at_.correct.resize(exit_weights_.size());
+  write_file_atomically(options_.out / "config.toml", to_toml(options_));
+  metrics_ = std::make_unique<MetricsLog>(options_.out, at_.step, network_->num_exits());
+  if (!found) save("last.safetensors");
+  progress_.line(fmt::format(
+      "{} {}: {} training and {} validation images, {} steps an epoch, {} threads on distinct "
+      "CPUs, {}",
+      found ? "resuming" : "training", options_.network.name, train_data_->size(),
+      val_data_ ? val_data_->size() : 0, loader_->batches_per_epoch(), num_threads(),
+      found ? fmt::format("from epoch {} step {}", at_.epoch + 1, at_.step) : "from the start"));
+}
+
+Trainer::~Trainer() = default;
+
+void Trainer::open_data() {
+  const auto all = open_dataset(options_.data, DatasetSplit::kTrain);
+  normalization_ = all->normalization();
+  class_names_ = all->class_names();
+  train_data_ = all;
+  if (options_.val > 0) {
+    const auto split =
+        split_validation(all->size(), options_.val, static_cast<std::uint64_t>(options_.seed));
+    train_data_ = std::make_shared<const Subset>(all, split.train);
+    val_data_ = std::make_shared<const Subset>(all, split.validation);
+  }
+  loader_ = std::make_unique<Loader>(
+      train_data_, LoaderOptions{.batch = options_.hyper.batch,
+                                 .threads = options_.loader_threads,
+                                 .seed = static_cast<std::uint64_t>(options_.seed),
+                                 .shuffle = options_.shuffle,
+                                 .augmentation = parse_augmentation(options_.hyper.augment),
+                                 .normalization = normalization_});
+}
+
+void Trainer::build_network() {
+  const RecipeOptions& h = options_.hyper;
+  const auto data_classes = static_cast<std::int64_t>(class_names_.size());
+  if (options_.network.classes == 0) options_.network.classes = data_classes;
+  if (options_.network.classes < data_classes)
+    throw ConfigError(fmt::format("[train] --classes {}, the data has {}", options_.network.classes,
+                                  data_classes));
+  if (options_.network.classes > data_classes) class_names_.clear();
+  const auto seed = static_cast<std::uint64_t>(options_.seed);
+  Rng rng({seed, 0x696E6974});  // "init"
+  network_ = make_network(options_.network, rng);
+  if (h.ema_decay > 0.0) average_ = make_network(options_.network, rng);
+
+  std::vector<double> weights = options_.exit_weights;
+  if (weights.empty()) weights = default_exit_weights(network_->num_exits());
+  if (static_cast<std::int64_t>(weights.size()) != network_->num_exits())
+    throw ConfigError(fmt::format("[train] {} exit weights, {} has {} exits; give one an exit",
+                                  weights.size(), options_.network.name, network_->num_exits()));
+  exit_weights_.assign(weights.begin(), weights.end());
+
+  std::vector<OptimizedParameter> parameters;
+  for (const StateEntry& entry : network_->state())
+    if (!entry.is_buffer)
+      parameters.push_back({entry.name, entry.variable, h.decay_norm_and_bias || entry.decays});
+  optimizer_ = std::make_unique<Sgd>(std::move(parameters),
+                                     SgdParams{.momentum = static_cast<float>(h.momentum),
+                                               .weight_decay = static_cast<float>(h.weight_decay),
+                                               .nesterov = h.nesterov,
+                                               .clip_norm = static_cast<float>(h.clip_norm)});
+
+  const auto per_epoch = static_cast<double>(loader_->batches_per_epoch());
+  const auto steps = [&](double epochs) { return std::llround(epochs * per_epoch); };
+  const double decay_epochs = h.decay_epochs > 0.0 ? h.decay_epochs : static_cast<double>(h.epochs);
+  schedule_.kind = parse_schedule(h.schedule);
+  schedule_.rate = h.rate;
+  schedule_.end_rate = h.end_rate;
+  schedule_.decay_steps = std::max<std::int64_t>(1, steps(decay_epochs));
+  schedule_.warmup_steps = steps(h.warmup_epochs);
+  schedule_.factor = h.drop_factor;
+  for (const double epoch : h.drop_epochs) schedule_.drops.push_back(steps(epoch));
+  schedule_.validate();
+}
+
+TrainingEnd Trainer::run() {
+  const Interrupt interrupt;
+  run_start_ = last_save_ = Clock::now();
+  seconds_before_ = at_.seconds;
+  while (!done() && !interrupted_) train_epoch();
+  at_.seconds = seconds_before_ + seconds_since(run_start_);
+  save("last.safetensors");
+  if (interrupted_) {
+    progress_.line(fmt::format("interrupted after step {}; go on with: branchy train --resume {}",
+                               at_.step, options_.out.string()));
+    return TrainingEnd::kInterrupted;
+  }
+  finish_run();
+  return TrainingEnd::kFinished;
+}
+
+bool Trainer::done() const {
+  return at_.epoch >= options_.hyper.epochs ||
+         (options_.max_steps > 0 && at_.step >= options_.max_steps) ||
+         (options_.patience > 0 && at_.bad_epochs >= options_.patience);
+}
+
+void Trainer::train_epoch() {
+  epoch_start_ = Clock::now();
+  wait_before_ = loader_->wait_seconds();
+  images_since_start_ = 0;
+  loader_->start_epoch(at_.epoch, at_.batch_in_epoch);
+  while (const auto batch = loader_->next()) {
+    train_step(*batch);
+    save_if_due();
+    interrupted_ = Interrupt::requested();
+    if (interrupted_ || (options_.max_steps > 0 && at_.step >= options_.max_steps)) return;
+  }
+  finish_epoch();
+}
+
+void Trainer::train_step(const Batch& batch) {
+  optimizer_->clear_gradients();
+  const auto seed = static_cast<std::uint64_t>(options_.seed);
+  const Pass pass{.mode = Mode::kTrain,
+                  .seed = Rng({seed, static_cast<std::uint64_t>(at_.step)}).next_u64()};
+  const auto logits = network_->forward(Variable(batch.images), pass);
+  std::vector<Variable> losses;
+  StepMetrics metrics;
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    losses.push_back(softmax_cross_entropy(logits[i], batch.labels,
+                                           static_cast<float>(options_.hyper.label_smoothing)));
+    metrics.exit_losses.push_back(static_cast<double>(losses.back().value().item()));
+    at_.correct[i] += count_correct(logits[i].value(), batch.labels);
+  }
+  const Variable loss = weighted_sum(losses, exit_weights_);
+  metrics.loss = static_cast<double>(loss.value().item());
+  check_finite(batch, metrics.loss);
+  loss.backward();
+  metrics.rate = learning_rate(schedule_, at_.step);
+  optimizer_->step(static_cast<float>(metrics.rate));
+  if (average_) update_average();
+
+  const auto images = static_cast<std::int64_t>(batch.labels.size());
+  at_.loss_sum += metrics.loss * static_cast<double>(images);
+  at_.images += images;
+  images_since_start_ += images;
+  ++at_.batch_in_epoch;
+  ++at_.step;
+  metrics.epoch = at_.epoch + 1;
+  metrics.step = at_.step;
+  if (at_.step % options_.log_every == 0 || at_.step == 1) metrics_->append(metrics);
+  show_progress(metrics.loss);
+}
+
+void Trainer::check_finite(const Batch& batch, double loss) {
+  if (std::isfinite(loss)) return;
+  const std::string where = first_non_finite(*network_, batch.images);
+  throw NumericError(
+      fmt::format("[train] the loss of step {} is {}, first seen in {}; the last good checkpoint "
+                  "is kept in {}, "
+                  "lower --lr or lengthen --warmup-epochs",
+                  at_.step + 1, loss, where, options_.out.string()));
+}
+
+void Trainer::update_average() {
+  // The first steps average over fewer values, so that the start has no weight at the end.
+  const double ramp =
+      (1.0 + static_cast<double>(at_.step)) / (10.0 + static_cast<double>(at_.step));
+  const auto decay = static_cast<float>(std::min(options_.hyper.ema_decay, ramp));
+  const auto from = network_->state();
+  const auto to = average_->state();
+  for (std::size_t i = 0; i < from.size(); ++i)
+    kernels::moving_average(to[i].variable->mutable_value(), from[i].variable->value(), decay);
+}
+
+void Trainer::show_progress(double loss) {
+  const double rate = static_cast<double>(images_since_start_) / seconds_since(epoch_start_);
+  const auto per_epoch = static_cast<double>(loader_->batches_per_epoch());
+  double total = per_epoch * static_cast<double>(options_.hyper.epochs);
+  if (options_.max_steps > 0) total = std::min(total, static_cast<double>(options_.max_steps));
+  const double left =
+      (total - static_cast<double>(at_.step)) * static_cast<double>(options_.hyper.batch) / rate;
+  progress_.update(
+      static_cast<double>(at_.step) / total,
+      fmt::format("epoch {}/{} step {} loss {:.4f} {:.0f} images/s, {:.0f}:{:02.0f} left",
+                  at_.epoch + 1, options_.hyper.epochs, at_.step, loss, rate,
+                  std::floor(left / 60.0), std::floor(std::fmod(left, 60.0))));
+}
+
+void Trainer::finish_epoch() {
+  EpochMetrics m;
+  m.epoch = at_.epoch + 1;
+  m.step = at_.step;
+  m.rate = learning_rate(schedule_, at_.step - 1);
+  m.train_loss = at_.loss_sum / static_cast<double>(at_.images);
+  m.seconds = seconds_since(epoch_start_);
+  m.images_per_second = static_cast<double>(images_since_start_) / m.seconds;
+  m.loader_wait_seconds = loader_->wait_seconds() - wait_before_;
+  for (const std::int64_t correct : at_.correct)
+    m.train_accuracy.push_back(static_cast<double>(correct) / static_cast<double>(at_.images));
+  bool best = true;
+  if (val_data_) {
+    const auto result =
+        validate_network(evaluated_network(), val_data_, normalization_, exit_weights_);
+    m.val_loss = result.loss;
+    m.val_accuracy = result.accuracy;
+    best = at_.best_epoch == 0 || result.loss < at_.best_loss;
+    if (best) at_.best_loss = result.loss;
+  }
+  at_.best_epoch = best ? m.epoch : at_.best_epoch;
+  at_.bad_epochs = best ? 0 : at_.bad_epochs + 1;
+  ++at_.epoch;
+  at_.batch_in_epoch = at_.images = 0;
+  at_.loss_sum = 0.0;
+  std::fill(at_.correct.begin(), at_.correct.end(), 0);
+  metrics_->append(m);
+  progress_.line(fmt::format(
+      "epoch {}: loss {:.4f}, train {} %, val {} %, {:.0f} images/s, loader wait {:.1f} s", m.epoch,
+      m.train_loss, accuracies(m.train_accuracy),
+      m.val_accuracy.empty() ? "-" : accuracies(m.val_accuracy), m.images_per_second,
+      m.loader_wait_seconds));
+  if (best) save("best.safetensors");
+  save("last.safetensors");
+}
+
+void Trainer::finish_run() {
+  const auto test = open_dataset(options_.data, DatasetSplit::kTest);
+  const auto result = validate_network(evaluated_network(), test, normalization_, exit_weights_);
+  write_run_result(options_, at_, test->checksum(), result);
+  progress_.line(fmt::format(
+      "done after {} epochs, {} steps, {:.0f} s: test accuracy by exit {} %; in {}", at_.epoch,
+      at_.step, at_.seconds, accuracies(result.accuracy), options_.out.string()));
+}
+
+void Trainer::save_if_due() {
+  if (seconds_since(last_save_) < options_.checkpoint_seconds) return;
+  save("last.safetensors");
+}
+
+void Trainer::save(const char* name) {
+  if (run_start_ != Clock::time_point{}) at_.seconds = seconds_before_ + seconds_since(run_start_);
+  save_checkpoint(options_.out / name, state(), at_);
+  last_save_ = Clock::now();
+}
+
+TrainingState Trainer::state() {
+  ModelInfo info{.config = options_.network,
+                 .part = network_->whole(),
+                 .class_names = class_names_,
+                 .mean = normalization_.mean,
+                 .std = normalization_.std,
+                 .val_count = options_.val,
+                 .val_seed = static_cast<std::uint64_t>(options_.seed),
+                 .cut = ""};
+  return {.network = network_.get(),
+          .average = average_.get(),
+          .optimizer = optimizer_.get(),
+          .info = std::move(info),
+          .seed = static_cast<std::uint64_t>(options_.seed)};
+}
+
+MultiExitNetwork& Trainer::evaluated_network() { return average_ ? *average_ : *network_; }
+
+}  // namespace branchy

@@ -1,0 +1,71 @@
+// Trainer: trains a multi-exit network and keeps its run folder.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "data/loader.h"
+#include "layers/network.h"
+#include "optim/schedule.h"
+#include "train/checkpoint.h"
+#include "train/metrics_log.h"
+#include "train/progress.h"
+#include "train/train_options.h"
+
+namespace branchy {
+
+enum class TrainingEnd { kFinished, kInterrupted };
+
+/// One run: network, optimiser, data and folder. The run folder holds config.toml, metrics.jsonl,
+/// metrics.csv, last.safetensors, best.safetensors and, when finished, result.json.
+///
+/// The run is a pure function of the options, the data, the initial weights and the thread count:
+/// data order and augmentation are keyed by (seed, epoch, index), the rate by the step.
+class Trainer {
+ public:
+  /// Reads the data, builds the network, writes config.toml and, unless `resume`, the checkpoint of
+  /// step 0. With `resume` an existing checkpoint is loaded.
+  Trainer(TrainOptions options, bool resume);
+  ~Trainer();
+
+  /// Trains to the end, or until SIGINT/SIGTERM (then the state is saved). Throws NumericError at
+  /// the first step whose loss is not finite, naming step and layer.
+  TrainingEnd run();
+
+ private:
+  struct StepResult;
+
+  void build_network();
+  void open_data();
+  void train_epoch();
+  void train_step(const Batch& batch);
+  void finish_epoch();
+  void finish_run();
+  void check_finite(const Batch& batch, double loss);
+  void update_average();
+  void save_if_due();
+  void save(const char* name);
+  void show_progress(double loss);
+  [[nodiscard]] TrainingState state();
+  [[nodiscard]] bool done() const;
+  [[nodiscard]] MultiExitNetwork& evaluated_network();
+
+  TrainOptions options_;
+  std::shared_ptr<const Dataset> train_data_, val_data_;
+  Normalization normalization_{};
+  std::vector<std::string> class_names_;
+  std::unique_ptr<MultiExitNetwork> network_, average_;
+  std::unique_ptr<Sgd> optimizer_;
+  std::unique_ptr<Loader> loader_;
+  std::unique_ptr<MetricsLog> metrics_;
+  ScheduleParams schedule_;
+  std::vector<float> exit_weights_;
+  TrainingProgress at_;
+  Progress progress_;
+  std::chrono::steady_clock::time_point epoch_start_, last_save_, run_start_;
+  double seconds_before_ = 0.0, wait_before_ = 0.0;
+  std::int64_t images_since_start_ = 0;
+  bool interrupted_ = false;
+};
+
+}  // namespace branchy

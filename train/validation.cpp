@@ -1,0 +1,51 @@
+#include "train/validation.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "data/loader.h"
+#include "layers/softmax_cross_entropy.h"
+
+namespace branchy {
+
+namespace {
+constexpr std::int64_t kBatch = 250;
+}
+
+ValidationResult validate_network(MultiExitNetwork& network, std::shared_ptr<const Dataset> dataset,
+                                  const Normalization& normalization,
+                                  std::span<const float> exit_weights) {
+  const NoGradGuard no_grad;
+  const auto total = static_cast<double>(dataset->size());
+  Loader loader(std::move(dataset), {.batch = kBatch, .normalization = normalization});
+  ValidationResult result;
+  result.accuracy.resize(static_cast<std::size_t>(network.num_exits()));
+  loader.start_epoch(0);
+  while (const auto batch = loader.next()) {
+    const auto logits = network.forward(Variable(batch->images), {.mode = Mode::kEval});
+    const auto count = static_cast<double>(batch->labels.size());
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+      const Variable loss = softmax_cross_entropy(logits[i], batch->labels);
+      result.loss += static_cast<double>(exit_weights[i]) *
+                     static_cast<double>(loss.value().item()) * count / total;
+      result.accuracy[i] +=
+          static_cast<double>(count_correct(logits[i].value(), batch->labels)) / total;
+    }
+  }
+  return result;
+}
+
+std::int64_t count_correct(const Tensor& logits, std::span<const std::int64_t> labels) {
+  const auto classes = static_cast<std::ptrdiff_t>(logits.dim(1));
+  const auto values = logits.data();
+  std::int64_t correct = 0;
+  auto row = values.begin();
+  for (const std::int64_t label : labels) {
+    const auto end = row + classes;
+    if (std::max_element(row, end) - row == label) ++correct;
+    row = end;
+  }
+  return correct;
+}
+
+}  // namespace branchy
