@@ -29,6 +29,12 @@ BRANCHY_SIMD_CLONES void add_relu_range(const float* a, const float* b, float* d
   }
 }
 
+BRANCHY_SIMD_CLONES void multiply_range(const float* a, const float* b, float* dst,
+                                        std::int64_t begin, std::int64_t end) {
+#pragma omp simd
+  for (std::int64_t i = begin; i < end; ++i) dst[i] = a[i] * b[i];
+}
+
 BRANCHY_SIMD_CLONES void relu_backward_range(const float* diff, const float* dst, float* diff_src,
                                              std::int64_t begin, std::int64_t end) {
 #pragma omp simd
@@ -67,6 +73,10 @@ Tensor add(const Tensor& a, const Tensor& b) { return binary("add", add_range, a
 
 Tensor add_relu(const Tensor& a, const Tensor& b) {
   return binary("add_relu", add_relu_range, a, b);
+}
+
+Tensor multiply(const Tensor& a, const Tensor& b) {
+  return binary("multiply", multiply_range, a, b);
 }
 
 Tensor relu_backward(const Tensor& diff_dst, const Tensor& dst) {

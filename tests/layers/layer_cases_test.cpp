@@ -219,12 +219,12 @@ TEST_P(LayerCases, GradientsEqualNumericDerivatives) {
   ReferencePlan plan(src_.shape());
   const PlanValue result = layer_->lower(plan, plan.input());
   const auto objective = [&] { return inner(plan.run(src, result, statistics())); };
-  NumericCheck{"src", src.values, objective, 1e-6, kBackwardTolerance, 24}.expect(diff_src);
+  NumericCheck{"src", src.values, objective, 1e-6, kBackwardTolerance, 12}.expect(diff_src);
   for (const StateEntry& entry : state_) {
     if (entry.is_buffer) continue;
     NumericCheck{entry.name,         plan.parameter(entry.variable->value()).values,
                  objective,          1e-6,
-                 kBackwardTolerance, 16}
+                 kBackwardTolerance, 8}
         .expect(entry.variable->grad());
   }
 }

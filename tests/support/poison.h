@@ -10,14 +10,14 @@
 
 namespace branchy::test {
 
-/// Afterwards the pool hands out NaN for requests up to 128 KiB (eight buffers of every size
+/// Afterwards the pool hands out NaN for requests up to 32 KiB (six buffers of every size
 /// class).
 inline void poison_buffer_pool() {
-  constexpr std::size_t kLargest = std::size_t{128} * 1024;
+  constexpr std::size_t kLargest = std::size_t{32} * 1024;
   std::vector<Buffer> buffers;
   for (std::size_t power = 1024; power < kLargest; power *= 2)
     for (std::size_t bytes = power; bytes < 2 * power; bytes += power / 8)
-      for (int i = 0; i < 8; ++i) {
+      for (int i = 0; i < 6; ++i) {
         Buffer& buffer = buffers.emplace_back(bytes);
         for (std::size_t f = 0; f < bytes / sizeof(float); ++f)
           buffer.floats()[f] = std::numeric_limits<float>::quiet_NaN();
