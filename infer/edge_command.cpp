@@ -77,6 +77,9 @@ void check_options(const EdgeCommandOptions& options) {
   if (options.cloud_only && options.cloud.empty()) {
     throw ConfigError("[edge] --cloud-only needs --cloud URL");
   }
+  // Wrong usage is told before anything is loaded.
+  (void)parse_thresholds(options.thresholds);
+  if (!options.cloud.empty()) (void)parse_http_url(options.cloud);
 }
 
 // A cloud that is away is no error, one that serves another model is.

@@ -1,0 +1,252 @@
+#include "infer/cloud_service.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/error.h"
+#include "infer/cloud_client.h"
+#include "infer/threshold_list.h"
+#include "tests/infer/loopback.h"
+#include "tests/support/expect_error.h"
+
+namespace branchy {
+namespace {
+
+using std::chrono::milliseconds;
+using testing::HasSubstr;
+
+// Three classes; answers what a test sets.
+class FakeBackend final : public InferBackend {
+ public:
+  [[nodiscard]] ModelDescription describe() const override {
+    return {.name = "net",
+            .inputs = {{"image", "UINT8", {-1, 3, 2, 2}}, {"feature@b1", "FP32", {-1, 4, 1, 1}}},
+            .outputs = {{"logits", "FP32", {-1, 3}}}};
+  }
+  [[nodiscard]] InferResponse infer(const InferRequest& request) override {
+    seen = request;
+    if (failure == "http") throw HttpError(400, "bad thresholds");
+    if (failure == "internal") throw std::runtime_error("secret");
+    InferResponse response;
+    response.parameters["compute_ms"] = 1.25;
+    response.outputs = {fp32_tensor("logits", {1, std::ssize(logits)}, logits),
+                        int32_tensor("exit_index", {1}, std::vector<std::int32_t>{exit}),
+                        fp32_tensor("confidence", {1}, std::vector<float>{confidence})};
+    return response;
+  }
+
+  InferRequest seen;
+  std::string failure;
+  std::vector<float> logits = {1, 5, 2};
+  std::int32_t exit = 3;
+  float confidence = 0.75F;
+};
+
+class CloudServiceTest : public testing::Test {
+ protected:
+  CloudServiceTest() { service_.set_backend(backend_); }
+
+  HttpResponse get(std::string target, std::string method = "GET") {
+    const auto response =
+        service_.quick({.method = std::move(method), .target = std::move(target)});
+    return response.value_or(HttpResponse{.status = 0});
+  }
+  HttpResponse post(std::string body) {
+    return service_.infer(
+        {.method = "POST", .target = "/v2/models/net/infer", .body = std::move(body)});
+  }
+
+  std::shared_ptr<FakeBackend> backend_ = std::make_shared<FakeBackend>();
+  CloudService service_;
+};
+
+TEST_F(CloudServiceTest, AnswersHealthAndMetadata) {
+  EXPECT_THAT(get("/v2").body, HasSubstr("binary_tensor_data"));
+  for (const char* path : {"/v2/health/live", "/v2/health/ready", "/v2/models/net/ready",
+                           "/v2/models/net/versions/1", "/v2/models/net/versions/1/ready"}) {
+    EXPECT_EQ(get(path).status, 200) << path;
+  }
+  const ModelDescription model = parse_model_metadata(get("/v2/models/net?x=1").body);
+  EXPECT_EQ(model.inputs.at(1).name, "feature@b1");
+}
+
+TEST_F(CloudServiceTest, UnknownIs404AndWrongMethod405) {
+  for (const char* path : {"/", "/v3", "/v2/models/", "/v2/models/other", "/v2/models/net/x",
+                           "/v2/models/net/versions", "/v2/models/net/versions/2/ready",
+                           "/v2/models/net/infer/more"}) {
+    EXPECT_EQ(get(path).status, 404) << path;
+    EXPECT_THAT(get(path).body, HasSubstr("{\"error\":")) << path;
+  }
+  EXPECT_EQ(get("/v2", "POST").status, 405);
+  const HttpResponse wrong = get("/v2/models/net/infer");
+  EXPECT_EQ(wrong.status, 405);
+  EXPECT_EQ(find_header(wrong.headers, "allow"), "POST");
+  EXPECT_EQ(get("/v2/models/other/infer", "POST").status, 404);
+  EXPECT_EQ(get("/v2/models/net/infer", "POST").status, 0) << "left to a worker";
+  const auto encoded = service_.quick({.method = "POST",
+                                       .target = "/v2/models/net/infer",
+                                       .headers = {{"content-encoding", "gzip"}}});
+  EXPECT_EQ(encoded.value_or(HttpResponse{.status = 0}).status, 415);
+}
+
+TEST_F(CloudServiceTest, IsNotReadyWithoutABackend) {
+  const CloudService empty;
+  EXPECT_EQ(empty.quick({.target = "/v2/health/live"})->status, 200);
+  for (const char* path : {"/v2/health/ready", "/v2/models/net", "/v2/models/net/ready"}) {
+    const auto response = empty.quick({.target = path});
+    EXPECT_EQ(response->status, 503) << path;
+    EXPECT_EQ(find_header(response->headers, "Retry-After"), "1");
+  }
+}
+
+TEST_F(CloudServiceTest, InfersFromJson) {
+  const HttpResponse response =
+      post(R"({"id":"a","inputs":[{"name":"feature@b1","shape":[1,4,1,1],"datatype":"FP32",)"
+           R"("data":[1,2,3,4]}],"parameters":{"thresholds":"0.5"}})");
+  ASSERT_EQ(response.status, 200) << response.body;
+  EXPECT_THAT(response.body, HasSubstr(R"("id":"a")"));
+  EXPECT_THAT(response.body, HasSubstr(R"("model_version":"1")"));
+  EXPECT_THAT(response.body, HasSubstr(R"("data":[1.0,5.0,2.0])"));
+  EXPECT_EQ(string_parameter(backend_->seen.parameters, "thresholds"), "0.5");
+}
+
+TEST_F(CloudServiceTest, RefusesInputsThatTheModelHasNot) {
+  const auto status = [&](const std::string& inputs) {
+    return post(R"({"inputs":[)" + inputs + "]}");
+  };
+  const std::string good = R"({"name":"image","datatype":"UINT8","shape":[1,1,1,1],"data":[0]})";
+  EXPECT_THAT(status(good).body, HasSubstr("the model expects UINT8 [-1,3,2,2]"));
+  EXPECT_EQ(status(good).status, 400);
+  EXPECT_EQ(status("").status, 400);
+  EXPECT_THAT(status(R"({"name":"x","datatype":"UINT8","shape":[1],"data":[0]})").body,
+              HasSubstr("image feature@b1"));
+  EXPECT_EQ(status(R"({"name":"image","datatype":"UINT8","shape":[0,3,2,2],"data":[]})").status,
+            400);
+  EXPECT_EQ(status(R"({"name":"feature@b1","datatype":"INT32","shape":[1,4,1,1],)"
+                   R"("data":[1,2,3,4]})")
+                .status,
+            400);
+}
+
+TEST_F(CloudServiceTest, FailuresTellNoInternals) {
+  const std::string body = R"({"inputs":[{"name":"feature@b1","shape":[1,4,1,1],)"
+                           R"("datatype":"FP32","data":[1,2,3,4]}]})";
+  backend_->failure = "http";
+  EXPECT_EQ(post(body).body, R"({"error":"bad thresholds"})");
+  backend_->failure = "internal";
+  const HttpResponse internal = post(body);
+  EXPECT_EQ(internal.status, 500);
+  EXPECT_EQ(internal.body, R"({"error":"internal error, request 2"})");
+  backend_->failure.clear();
+  backend_->logits = {1, std::numeric_limits<float>::quiet_NaN(), 2};
+  EXPECT_EQ(post(body).status, 500);
+}
+
+TEST(CloudService, RefusesModelNamesThatAreNoPath) {
+  class Named final : public InferBackend {
+    [[nodiscard]] ModelDescription describe() const override {
+      return {.name = "a/b", .inputs = {}, .outputs = {}};
+    }
+    [[nodiscard]] InferResponse infer(const InferRequest&) override { return {}; }
+  };
+  CloudService service;
+  test::expect_error<ConfigError>([&] { service.set_backend(std::make_shared<Named>()); },
+                                  {"'a/b'"});
+}
+
+TEST(Thresholds, AreReadOrNamed) {
+  EXPECT_EQ(parse_thresholds("0.5,1,0"), (std::vector<float>{0.5F, 1, 0}));
+  for (const char* bad : {"", "1.5", "-0.1", "nan", "inf", "0.5,", "x", "0.5x", "0.5;0.6"}) {
+    test::expect_error<ConfigError>([&] { (void)parse_thresholds(bad); }, {"[threshold]"});
+  }
+}
+
+// The typed client against the service behind a real server, and against peers that misbehave.
+class CloudClientTest : public CloudServiceTest {
+ protected:
+  CloudClientTest() : server_({}, service_.quick_handler(), service_.handler()) { server_.start(); }
+
+  static CloudModel model() {
+    return {.name = "net", .cut = "b1", .num_classes = 3, .num_exits = 3, .num_edge_exits = 2};
+  }
+  Result<CloudAnswer> ask() {
+    CloudClient client({"127.0.0.1", server_.port()}, model(), milliseconds(5000));
+    return client.infer_feature(Tensor::full({1, 4, 1, 1}, 0.5F), {});
+  }
+  void expect_failure(const Result<CloudAnswer>& answer, FailureKind kind, const char* text) {
+    ASSERT_FALSE(answer.ok());
+    EXPECT_EQ(answer.failure().kind, kind) << answer.failure().text;
+    EXPECT_THAT(answer.failure().text, HasSubstr(text));
+  }
+
+  HttpServer server_;
+};
+
+TEST_F(CloudClientTest, FeatureAndImageAreAnswered) {
+  CloudClient client({"127.0.0.1", server_.port()}, model(), milliseconds(5000));
+  const auto feature =
+      client.infer_feature(Tensor::full({1, 4, 1, 1}, 0.5F), std::vector<float>{0.1F});
+  ASSERT_TRUE(feature.ok()) << feature.failure().text;
+  EXPECT_EQ(feature->logits, (std::vector<float>{1, 5, 2}));
+  EXPECT_EQ(feature->exit, 3);
+  EXPECT_EQ(feature->compute_ms, 1.25);
+  EXPECT_GT(feature->bytes_sent, 16);
+  EXPECT_GT(feature->round_trip_ms, 0);
+  EXPECT_EQ(parse_thresholds(*string_parameter(backend_->seen.parameters, "thresholds")),
+            std::vector<float>{0.1F});
+  EXPECT_EQ(fp32_values(backend_->seen.inputs.at(0)), std::vector<float>(4, 0.5F));
+  backend_->exit = 1;
+  const auto image = client.infer_image({1, 3, 2, 2}, std::vector<std::uint8_t>(12, 7), {});
+  ASSERT_TRUE(image.ok()) << image.failure().text;
+  EXPECT_EQ(image->exit, 1);
+  EXPECT_EQ(client.describe()->inputs.size(), 2U);
+}
+
+TEST_F(CloudClientTest, BelievesNoWrongAnswer) {
+  backend_->exit = 2;
+  expect_failure(ask(), FailureKind::kProtocol, "exit 2, expected 3..3");
+  backend_->exit = 3;
+  backend_->confidence = 1.5F;
+  expect_failure(ask(), FailureKind::kProtocol, "confidence is 1.5");
+  backend_->confidence = 0.5F;
+  backend_->logits = {1, 2};
+  expect_failure(ask(), FailureKind::kProtocol, "shape [1,2], expected [1,3]");
+  backend_->failure = "internal";
+  expect_failure(ask(), FailureKind::kProtocol, "answered 500: internal error");
+}
+
+TEST_F(CloudClientTest, RefusalsCarryTheReason) {
+  CloudModel other = model();
+  other.name = "other";
+  CloudClient client({"127.0.0.1", server_.port()}, other, milliseconds(5000));
+  const auto described = client.describe();
+  ASSERT_FALSE(described.ok());
+  EXPECT_THAT(described.failure().text, HasSubstr("answered 404"));
+}
+
+TEST_F(CloudClientTest, GarbageFromThePeerIsAValue) {
+  const auto ask_peer = [](const std::string& body, const std::string& header) {
+    const test::FakePeer peer([&](test::RawSocket& socket) {
+      (void)socket.read_until("\r\n\r\n");
+      socket.send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" +
+                  header + "\r\n" + body);
+    });
+    CloudClient client({"127.0.0.1", peer.port()}, model(), milliseconds(5000));
+    return client.infer_feature(Tensor::full({1, 4, 1, 1}, 0.5F), {});
+  };
+  expect_failure(ask_peer("<html>", ""), FailureKind::kProtocol, "not JSON");
+  expect_failure(ask_peer("{}", ""), FailureKind::kProtocol, "outputs");
+  expect_failure(ask_peer("{}", "Inference-Header-Content-Length: 99\r\n"), FailureKind::kProtocol,
+                 "'99'");
+  expect_failure(ask_peer(R"({"id":"1","outputs":[]})", ""), FailureKind::kProtocol, "'logits'");
+  expect_failure(ask_peer(R"({"id":"8","outputs":[]})", ""), FailureKind::kProtocol, "'8'");
+  std::string nan = R"({"id":"1","outputs":[{"name":"logits","datatype":"FP32","shape":[1,3],)"
+                    R"("parameters":{"binary_data_size":12}}]})";
+  const std::string length = std::to_string(nan.size());
+  nan += std::string(12, '\xFF');
+  expect_failure(ask_peer(nan, "Inference-Header-Content-Length: " + length + "\r\n"),
+                 FailureKind::kProtocol, "nan");
+}
+
+}  // namespace
+}  // namespace branchy
