@@ -17,7 +17,9 @@ class Node;
 using Wanted = std::bitset<32>;
 
 /// A tensor, optionally its gradient, and the Node that made it. A cheap handle: copies share all
-/// three. Gradients are summed over consumers and over calls of backward() until clear_grad().
+/// three. The graph holds nodes, not values: an activation lives as long as a Variable or the
+/// backward of an operation needs it. Gradients are summed over consumers and over calls of
+/// backward() until clear_grad().
 class Variable {
  public:
   Variable() = default;
@@ -45,7 +47,6 @@ class Variable {
   void backward(const Tensor& diff) const;
 
  private:
-  friend class Node;
   friend Variable record(std::string_view, Tensor, std::vector<Variable>,
                          std::function<std::vector<Tensor>(const Tensor&, Wanted)>);
   struct State;
