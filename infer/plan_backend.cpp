@@ -62,9 +62,8 @@ PlanBackend::PlanBackend(ServedModel model, std::int64_t max_batch)
     : model_(std::move(model)), max_batch_(max_batch) {
   if (model_.plan->part().last_exit != model_.info.config.early_exits + 1) {
     throw ConfigError(
-        fmt::format("[cloud] the model file ends before the final exit; serve {} by "
-                    "branchy-edge",
-                    "an edge file"));
+        "[cloud] the model file ends before the final exit; give the cloud file of "
+        "branchy export");
   }
 }
 
