@@ -6,14 +6,40 @@
 #include <cctype>
 #include <cerrno>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <memory>
+#include <numeric>
 #include <system_error>
 
 #include "core/error.h"
 
-// Few formats, no files, no state: what is left out cannot be attacked.
+namespace branchy {
+
+namespace {
+
+/// What stb_image may ask for at once: a small PNG can otherwise inflate to gigabytes, and a
+/// chunk's stated length is allocated before it is read. Set by decode_image() for its own thread,
+/// since the library's hook carries no context.
+thread_local std::size_t allocation_limit = 0;
+
+void* allocate_pixels(std::size_t bytes) {
+  return bytes > allocation_limit ? nullptr : std::malloc(bytes);
+}
+
+void* reallocate_pixels(void* block, std::size_t bytes) {
+  return bytes > allocation_limit ? nullptr : std::realloc(block, bytes);
+}
+
+}  // namespace
+
+}  // namespace branchy
+
+#define STBI_MALLOC(bytes) branchy::allocate_pixels(bytes)
+#define STBI_REALLOC(block, bytes) branchy::reallocate_pixels(block, bytes)
+#define STBI_FREE(block) std::free(block)
+// Few formats, no files: what is left out cannot be attacked.
 #define STB_IMAGE_STATIC
 #define STB_IMAGE_IMPLEMENTATION
 #define STBI_MAX_DIMENSIONS 16384
@@ -23,9 +49,9 @@
 #define STBI_ONLY_BMP
 #define STBI_ONLY_JPEG
 #define STBI_ONLY_PNG
-#define STBI_ONLY_PNM
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-function"
+#pragma GCC diagnostic ignored "-Wold-style-cast"
 #include <stb_image.h>
 #pragma GCC diagnostic pop
 
@@ -85,38 +111,142 @@ std::vector<float> resize_rows(const std::vector<float>& src, std::int64_t in,
   return dst;
 }
 
-/// Bytes of a PNM header: magic, width, height, maximum, each followed by white space or comments.
-std::size_t pnm_header_bytes(std::span<const std::uint8_t> bytes) {
-  const auto is_space = [&](std::size_t at) { return std::isspace(bytes[at]) != 0; };
-  std::size_t at = 2;
-  for (int token = 0; token < 3; ++token) {
-    while (at < bytes.size() && (is_space(at) || bytes[at] == '#')) {
-      if (bytes[at] == '#')
-        while (at < bytes.size() && bytes[at] != '\n' && bytes[at] != '\r') ++at;
-      else
-        ++at;
-    }
-    while (at < bytes.size() && !is_space(at) && bytes[at] != '#') ++at;
-  }
-  return at + 1;
+constexpr const char* kRemedy = "use a whole JPEG, PNG, BMP or PPM file";
+
+void check_size(std::string_view place, std::int64_t width, std::int64_t height,
+                const ImageLimits& limits) {
+  const std::int64_t max_side = std::min(limits.max_side, kMaxSide);
+  if (width < 1 || height < 1 || width > max_side || height > max_side ||
+      width * height > limits.max_pixels)
+    throw DataError(
+        fmt::format("[{}] {}x{} pixels, expected sides of 1 to {} and at most {} "
+                    "pixels; shrink the image",
+                    place, width, height, max_side, limits.max_pixels));
 }
 
-/// stb_image reads past the end of a PNM without notice and leaves those pixels uninitialised.
-bool is_truncated_pnm(std::span<const std::uint8_t> bytes, std::int64_t values) {
-  if (bytes[0] != 'P') return false;
-  const bool wide = stbi_is_16_bit_from_memory(bytes.data(), static_cast<int>(bytes.size())) != 0;
-  const auto payload = static_cast<std::size_t>(values * (wide ? 2 : 1));
-  return bytes.size() < payload || bytes.size() - payload < pnm_header_bytes(bytes);
+bool is_pnm(std::span<const std::uint8_t> bytes) {
+  return bytes.size() > 2 && bytes[0] == 'P' && (bytes[1] == '5' || bytes[1] == '6');
+}
+
+/// The next number of a PNM header, after white space and comments; at most 99,999,999, -1 when
+/// there is none. Moves `at` behind the character that ends it.
+std::int64_t pnm_number(std::span<const std::uint8_t> bytes, std::size_t& at) {
+  constexpr std::int64_t kMaxNumber = 99'999'999;
+  while (at < bytes.size() && (std::isspace(bytes[at]) != 0 || bytes[at] == '#')) {
+    if (bytes[at] == '#')
+      while (at < bytes.size() && bytes[at] != '\n' && bytes[at] != '\r') ++at;
+    else
+      ++at;
+  }
+  if (at == bytes.size() || std::isdigit(bytes[at]) == 0) return -1;
+  std::int64_t number = 0;
+  for (; at < bytes.size() && std::isdigit(bytes[at]) != 0; ++at)
+    number = std::min(10 * number + (bytes[at] - '0'), kMaxNumber);
+  if (at == bytes.size() || std::isspace(bytes[at++]) == 0) return -1;
+  return number;
+}
+
+/// Binary PGM and PPM. stb_image's reader is not used: it leaves the missing pixels of a truncated
+/// file uninitialised and overflows on long numbers.
+Image decode_pnm(std::span<const std::uint8_t> bytes, std::string_view place,
+                 const ImageLimits& limits) {
+  std::size_t at = 2;
+  const std::int64_t width = pnm_number(bytes, at);
+  const std::int64_t height = width < 0 ? -1 : pnm_number(bytes, at);
+  const std::int64_t largest = height < 0 ? -1 : pnm_number(bytes, at);
+  if (largest < 1 || largest > 65535)
+    throw DataError(fmt::format("[{}] the image is damaged (PNM header); {}", place, kRemedy));
+  check_size(place, width, height, limits);
+  const auto plane = static_cast<std::size_t>(width * height);
+  const std::size_t channels = bytes[1] == '6' ? 3 : 1;
+  const std::size_t wide = largest > 255 ? 2 : 1;
+  if (bytes.size() - at < plane * channels * wide)
+    throw DataError(
+        fmt::format("[{}] {} bytes, too few for {}x{} pixels: the image is truncated; {}", place,
+                    bytes.size(), width, height, kRemedy));
+  Image image{.height = height, .width = width, .pixels = std::vector<std::uint8_t>(3 * plane)};
+  for (std::size_t i = 0; i < plane; ++i)
+    for (std::size_t c = 0; c < 3; ++c) {
+      const std::uint8_t* value = bytes.data() + at + (i * channels + c % channels) * wide;
+      const std::int64_t whole = wide == 2 ? 256 * value[0] + value[1] : value[0];
+      image.pixels[c * plane + i] =
+          static_cast<std::uint8_t>((std::min(whole, largest) * 255 + largest / 2) / largest);
+    }
+  return image;
+}
+
+/// Whether the Huffman tables of a DHT segment (what follows its length) state at most 256 codes
+/// each and fill it exactly.
+bool is_huffman_segment(std::span<const std::uint8_t> segment) {
+  constexpr std::size_t kHead = 17;  // class and place, then the number of codes of 1 .. 16 bits
+  while (!segment.empty()) {
+    if (segment.size() < kHead) return false;
+    const std::size_t codes = std::accumulate(segment.begin() + 1, segment.begin() + kHead, 0U);
+    if (codes > 256 || segment.size() < kHead + codes) return false;
+    segment = segment.subspan(kHead + codes);
+  }
+  return true;
+}
+
+/// stb_image 2.27 writes past an array for a Huffman table of more than 256 codes, so the tables
+/// are checked first, on the way that its reader takes: from marker to marker, up to EOI.
+bool has_sound_huffman_tables(std::span<const std::uint8_t> bytes) {
+  std::size_t at = 2;
+  while (at + 4 <= bytes.size()) {
+    const std::uint8_t marker = bytes[at + 1];
+    const bool is_marker = bytes[at] == 0xFF && marker != 0x00 && marker != 0xFF;
+    const bool is_restart = marker >= 0xD0 && marker <= 0xD8;
+    if (is_marker && marker == 0xD9) return true;
+    if (!is_marker || is_restart) {
+      ++at;
+      continue;
+    }
+    const std::size_t length = std::size_t{256} * bytes[at + 2] + bytes[at + 3];
+    const std::size_t next = at + 2 + std::max<std::size_t>(length, 2);
+    if (marker == 0xC4 && (length < 2 || next > bytes.size() ||
+                           !is_huffman_segment(bytes.subspan(at + 4, length - 2))))
+      return false;
+    at = next;
+  }
+  return true;
+}
+
+/// Whether every chunk of a PNG lies in the file and no data chunk is empty, for which stb_image
+/// would copy to a null pointer.
+bool has_sound_png_chunks(std::span<const std::uint8_t> bytes) {
+  constexpr std::size_t kFrame = 12;  // length, type and checksum
+  std::size_t at = 8;
+  while (bytes.size() >= kFrame && at <= bytes.size() - kFrame) {
+    std::size_t length = 0;
+    for (std::size_t i = 0; i < 4; ++i) length = 256 * length + bytes[at + i];
+    const std::string_view type(reinterpret_cast<const char*>(bytes.data()) + at + 4, 4);
+    if (type == "IEND") return true;
+    if (length > bytes.size() - kFrame - at || (type == "IDAT" && length == 0)) return false;
+    at += kFrame + length;
+  }
+  return false;
+}
+
+/// Refuses what stb_image 2.27 is known to handle wrongly.
+void check_structure(std::string_view place, std::span<const std::uint8_t> bytes) {
+  if (bytes[0] == 0xFF && !has_sound_huffman_tables(bytes))
+    throw DataError(fmt::format("[{}] the image is damaged (Huffman table); {}", place, kRemedy));
+  if (bytes[0] == 0x89 && !has_sound_png_chunks(bytes))
+    throw DataError(
+        fmt::format("[{}] the image is damaged or truncated (PNG chunk); {}", place, kRemedy));
 }
 
 }  // namespace
 
 Image decode_image(std::span<const std::uint8_t> bytes, std::string_view place,
                    const ImageLimits& limits) {
-  constexpr const char* kRemedy = "use a whole JPEG, PNG, BMP or PPM file";
   if (std::ssize(bytes) > limits.max_file_bytes)
     throw DataError(fmt::format("[{}] {} bytes, expected at most {}; shrink the image", place,
                                 bytes.size(), limits.max_file_bytes));
+  if (is_pnm(bytes)) return decode_pnm(bytes, place, limits);
+  if (!bytes.empty()) check_structure(place, bytes);
+  const std::size_t base_limit = 4 * bytes.size() + (std::size_t{16} << 20U);
+  allocation_limit = base_limit;
   const int length = static_cast<int>(bytes.size());
   int width = 0;
   int height = 0;
@@ -124,17 +254,10 @@ Image decode_image(std::span<const std::uint8_t> bytes, std::string_view place,
   if (bytes.empty() || stbi_info_from_memory(bytes.data(), length, &width, &height, &channels) == 0)
     throw DataError(fmt::format("[{}] {} bytes that are no image ({}); {}", place, bytes.size(),
                                 bytes.empty() ? "empty" : stbi_failure_reason(), kRemedy));
-  const std::int64_t max_side = std::min(limits.max_side, kMaxSide);
-  if (width < 1 || height < 1 || width > max_side || height > max_side ||
-      std::int64_t{width} * height > limits.max_pixels)
-    throw DataError(
-        fmt::format("[{}] {}x{} pixels, expected sides of 1 to {} and at most {} "
-                    "pixels; shrink the image",
-                    place, width, height, max_side, limits.max_pixels));
-  if (is_truncated_pnm(bytes, std::int64_t{width} * height * channels))
-    throw DataError(
-        fmt::format("[{}] {} bytes, too few for {}x{} pixels: the image is truncated; {}", place,
-                    bytes.size(), width, height, kRemedy));
+  check_size(place, width, height, limits);
+  // Twice the largest form of the pixels, four channels of 16 bits.
+  allocation_limit =
+      base_limit + std::size_t{16} * static_cast<std::size_t>(std::int64_t{width} * height);
   const std::unique_ptr<stbi_uc, FreePixels> decoded(
       stbi_load_from_memory(bytes.data(), length, &width, &height, &channels, 3));
   if (decoded == nullptr)

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/error.h"
@@ -43,7 +44,7 @@ TEST(DecodeImage, ExpandsGrey) {
 }
 
 TEST(DecodeImage, NamesWhatIsNoImage) {
-  for (const char* text : {"", "P", "GIF89a and more", "plain text", "\xFF\xD8", "\x89PNG\r\n"})
+  for (const char* text : {"", "P", "GIF89a and more", "plain text", "\xFF\xD8"})
     expect_error<DataError>([&] { (void)decode_image(test::bytes_of(text), "x.jpg"); },
                             {"[x.jpg]", "no image"});
 }
@@ -51,10 +52,37 @@ TEST(DecodeImage, NamesWhatIsNoImage) {
 TEST(DecodeImage, NamesATruncatedImage) {
   auto png = test::sample_png();
   png.resize(50);
-  expect_error<DataError>([&] { (void)decode_image(png, "x"); }, {"[x]", "damaged"});
+  expect_error<DataError>([&] { (void)decode_image(png, "x"); }, {"[x]", "damaged", "PNG chunk"});
+  expect_error<DataError>([] { (void)decode_image(test::bytes_of("\x89PNG\r\n"), "x"); },
+                          {"damaged"});
   auto ppm = test::sample_ppm();
   ppm.pop_back();
   expect_error<DataError>([&] { (void)decode_image(ppm, "x"); }, {"22 bytes", "truncated"});
+}
+
+TEST(DecodeImage, ScalesSixteenBitsAndSmallMaxima) {
+  using namespace std::string_view_literals;
+  const auto wide = test::bytes_of("P5 2 1 1000\n\x03\xE8\x01\xF4"sv);
+  EXPECT_EQ(decode_image(wide, "x").pixels[0], 255);
+  EXPECT_EQ(decode_image(wide, "x").pixels[1], 128);
+  EXPECT_EQ(decode_image(test::bytes_of("P5 1 1 15 \x0F"sv), "x").pixels[0], 255);
+}
+
+TEST(DecodeImage, NamesADamagedPnmHeader) {
+  for (const char* text : {"P6", "P6 ", "P5 2", "P5 2 2", "P5 2 2 0\n", "P5 2 2 65536\n",
+                           "P5 2 -2 9 ", "P5 2 x 9 ", "P5 2 2 255"})
+    expect_error<DataError>([&] { (void)decode_image(test::bytes_of(text), "x"); }, {"[x]"});
+  expect_error<DataError>(
+      [] { (void)decode_image(test::bytes_of("P5 99999999999999999999 2 255 "), "x"); },
+      {"99999999x2"});
+}
+
+TEST(DecodeImage, RefusesAHuffmanTableOfTooManyCodes) {
+  auto bytes = test::sample_jpeg();
+  for (std::size_t i = 0; i + 1 < bytes.size(); ++i)
+    if (bytes[i] == 0xFF && bytes[i + 1] == 0xC4)
+      std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(i) + 5, 16, std::uint8_t{200});
+  expect_error<DataError>([&] { (void)decode_image(bytes, "x"); }, {"[x]", "Huffman"});
 }
 
 TEST(DecodeImage, ReadsThroughComments) {

@@ -129,20 +129,27 @@ TEST(Loader, DropLastLeavesOutTheRest) {
   EXPECT_EQ(run_epoch(loader, 0).indices.size(), 96U);
 }
 
+/// Waits for `count` reads and then a little longer for one too many.
+void expect_reads(const FakeDataset& dataset, std::int64_t count) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (dataset.reads < count && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  EXPECT_EQ(dataset.reads, count);
+}
+
 TEST(Loader, PrefetchesNoMoreThanAsked) {
   const auto dataset = std::make_shared<FakeDataset>(1000);
   Loader loader(dataset, {.batch = 10, .threads = 4, .prefetch = 3});
   loader.start_epoch(0);
-  std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  EXPECT_EQ(dataset->reads, 30);
+  expect_reads(*dataset, 30);
   (void)loader.next();
-  std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  EXPECT_EQ(dataset->reads, 40);
+  expect_reads(*dataset, 40);
 }
 
 TEST(Loader, CountsTheWaiting) {
   const auto dataset = std::make_shared<FakeDataset>(8);
-  dataset->delay = std::chrono::milliseconds(10);
+  dataset->delay = std::chrono::milliseconds(25);
   Loader loader(dataset, {.batch = 8});
   loader.start_epoch(0);
   EXPECT_EQ(loader.wait_seconds(), 0.0);
