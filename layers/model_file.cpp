@@ -113,7 +113,9 @@ ModelInfo parse_model_info(const SafetensorsFile& file) {
       reader.fail("normalize.std", "has " + std::to_string(deviation), "expected positive numbers");
   info.val_count = reader.integer("val.count", 0, std::int64_t{1} << 40);
   const std::string& seed = reader.text("val.seed");
-  std::from_chars(seed.data(), seed.data() + seed.size(), info.val_seed);
+  const auto [end, error] = std::from_chars(seed.data(), seed.data() + seed.size(), info.val_seed);
+  if (error != std::errc() || end != seed.data() + seed.size())
+    reader.fail("val.seed", "is '" + seed + "'", "expected an integer of 64 bits");
   info.cut = reader.text("cut");
   return info;
 }
