@@ -10,10 +10,10 @@
 #include <cstring>
 #include <fstream>
 #include <memory>
-#include <numeric>
 #include <system_error>
 
 #include "core/error.h"
+#include "data/jpeg_tables.h"
 
 namespace branchy {
 
@@ -173,42 +173,6 @@ Image decode_pnm(std::span<const std::uint8_t> bytes, std::string_view place,
           static_cast<std::uint8_t>((std::min(whole, largest) * 255 + largest / 2) / largest);
     }
   return image;
-}
-
-/// Whether the Huffman tables of a DHT segment (what follows its length) state at most 256 codes
-/// each and fill it exactly.
-bool is_huffman_segment(std::span<const std::uint8_t> segment) {
-  constexpr std::size_t kHead = 17;  // class and place, then the number of codes of 1 .. 16 bits
-  while (!segment.empty()) {
-    if (segment.size() < kHead) return false;
-    const std::size_t codes = std::accumulate(segment.begin() + 1, segment.begin() + kHead, 0U);
-    if (codes > 256 || segment.size() < kHead + codes) return false;
-    segment = segment.subspan(kHead + codes);
-  }
-  return true;
-}
-
-/// stb_image 2.27 writes past an array for a Huffman table of more than 256 codes, so the tables
-/// are checked first, on the way that its reader takes: from marker to marker, up to EOI.
-bool has_sound_huffman_tables(std::span<const std::uint8_t> bytes) {
-  std::size_t at = 2;
-  while (at + 4 <= bytes.size()) {
-    const std::uint8_t marker = bytes[at + 1];
-    const bool is_marker = bytes[at] == 0xFF && marker != 0x00 && marker != 0xFF;
-    const bool is_restart = marker >= 0xD0 && marker <= 0xD8;
-    if (is_marker && marker == 0xD9) return true;
-    if (!is_marker || is_restart) {
-      ++at;
-      continue;
-    }
-    const std::size_t length = std::size_t{256} * bytes[at + 2] + bytes[at + 3];
-    const std::size_t next = at + 2 + std::max<std::size_t>(length, 2);
-    if (marker == 0xC4 && (length < 2 || next > bytes.size() ||
-                           !is_huffman_segment(bytes.subspan(at + 4, length - 2))))
-      return false;
-    at = next;
-  }
-  return true;
 }
 
 /// Whether every chunk of a PNG lies in the file and no data chunk is empty, for which stb_image

@@ -85,6 +85,13 @@ TEST(DecodeImage, RefusesAHuffmanTableOfTooManyCodes) {
   expect_error<DataError>([&] { (void)decode_image(bytes, "x"); }, {"[x]", "Huffman"});
 }
 
+TEST(DecodeImage, RefusesAScanWithoutItsHuffmanTables) {
+  auto bytes = test::sample_jpeg();
+  for (std::size_t i = 0; i + 1 < bytes.size(); ++i)
+    if (bytes[i] == 0xFF && bytes[i + 1] == 0xC4) bytes[i + 1] = 0xEE;  // an application segment
+  expect_error<DataError>([&] { (void)decode_image(bytes, "x"); }, {"[x]", "Huffman"});
+}
+
 TEST(DecodeImage, ReadsThroughComments) {
   using namespace std::string_view_literals;
   const auto bytes = test::bytes_of("P5 # wide\n1 # high\n1 255\n\x64"sv);
