@@ -1,5 +1,7 @@
 #include "core/dnn/inference_elementwise.h"
 
+#include <fmt/core.h>
+
 #include "core/dnn/inference_impl.h"
 
 namespace branchy::dnn {

@@ -1,8 +1,6 @@
 // Private to core/dnn: what the factories of inference primitives share.
 #pragma once
 
-#include <fmt/core.h>
-
 #include <functional>
 #include <memory>
 #include <string>
@@ -64,6 +62,9 @@ void adopt(InferencePrimitive::Impl& impl, const Descriptor& descriptor) {
   impl.scratchpad = descriptor.scratchpad_desc();
 }
 
+/// Throws the Error that names an operation which oneDNN refused.
+[[noreturn]] void throw_unmakeable(const char* place, const Shape& src, const char* reason);
+
 /// Runs `make(impl)` and turns oneDNN's exceptions into an Error that names the operation.
 template <class Make>
 InferencePrimitive make_primitive(const char* place, const Shape& src, const Make& make) {
@@ -71,8 +72,7 @@ InferencePrimitive make_primitive(const char* place, const Shape& src, const Mak
   try {
     make(*impl);
   } catch (const dnnl::error& error) {
-    throw Error(
-        fmt::format("[{}] oneDNN cannot make it for {}: {}", place, src.to_string(), error.what()));
+    throw_unmakeable(place, src, error.what());
   }
   return InferencePrimitive(std::move(impl));
 }

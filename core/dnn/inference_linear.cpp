@@ -1,5 +1,7 @@
 #include "core/dnn/inference_linear.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cmath>
 #include <optional>

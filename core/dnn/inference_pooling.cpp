@@ -1,5 +1,7 @@
 #include "core/dnn/inference_pooling.h"
 
+#include <fmt/core.h>
+
 #include "core/conv_geometry.h"
 #include "core/dnn/inference_impl.h"
 

@@ -1,5 +1,6 @@
 #include "core/dnn/inference_primitive.h"
 
+#include <fmt/core.h>
 #include <omp.h>
 
 #include <algorithm>
@@ -154,6 +155,10 @@ void InferenceCall::bind(std::span<const float* const> srcs, float* dst, void* s
   arguments.insert_or_assign(impl.dst_argument.id, memory_of(impl.dst_argument.desc, dst));
   arguments.insert_or_assign(DNNL_ARG_SCRATCHPAD,
                              memory_of(impl.scratchpad, static_cast<const float*>(scratchpad)));
+}
+
+void throw_unmakeable(const char* place, const Shape& src, const char* reason) {
+  throw Error(fmt::format("[{}] oneDNN cannot make it for {}: {}", place, src.to_string(), reason));
 }
 
 void InferenceCall::run() {
