@@ -67,6 +67,31 @@ INSTANTIATE_TEST_SUITE_P(
              std::to_string(table.param.early_exits);
     });
 
+/// The table of layers/COST.md: trunk and all exits together.
+struct Totals {
+  std::int64_t classes, early_exits, ptflops, pthflops, macs, executed, parameters;
+};
+
+TEST(ResNet44, HasTheTotalsThatTheDocumentStates) {
+  for (const Totals& t : {Totals{10, 0, 98517642, 98697866, 97436288, 98919050, 661338},
+                          Totals{100, 0, 98523492, 98703716, 97442048, 98924900, 667188},
+                          Totals{10, 2, 112964254, 113160862, 111653504, 113447582, 750702},
+                          Totals{100, 2, 113523244, 113719852, 112212224, 114006572, 1309692},
+                          Totals{10, 3, 117822120, 118018728, 116413056, 118338216, 796344},
+                          Totals{100, 3, 118749840, 118946448, 117340416, 119265936, 1724064}}) {
+    const auto network = make(t.classes, t.early_exits);
+    Cost total;
+    for (std::int64_t number = 1; number <= network->num_exits(); ++number)
+      total +=
+          total_cost(network->profile_trunk(number)) + total_cost(network->profile_exit(number));
+    EXPECT_EQ(total.ptflops, t.ptflops);
+    EXPECT_EQ(total.pthflops, t.pthflops);
+    EXPECT_EQ(total.macs, t.macs);
+    EXPECT_EQ(total.executed, t.executed);
+    EXPECT_EQ(total.parameters, t.parameters);
+  }
+}
+
 TEST(ResNet44, CountsEachKindOfBlockAsPublished) {
   const auto network = make(10, 0);
   Shape shape = network->input_shape();
