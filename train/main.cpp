@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/provenance.h"
+#include "train/data_command.h"
 #include "train/eval_command.h"
 #include "train/export_command.h"
 #include "train/profile_command.h"
@@ -26,6 +27,7 @@ int run(int argc, char** argv) {
   branchy::add_eval_command(app);
   branchy::add_export_command(app);
   branchy::add_profile_command(app);
+  branchy::add_data_command(app);
   try {
     app.parse(argc, argv);
     return 0;

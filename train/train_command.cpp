@@ -49,7 +49,8 @@ void add_data_options(CLI::App& app, TrainOptions& o) {
 void add_recipe_options(CLI::App& app, TrainOptions& o) {
   RecipeOptions& h = o.hyper;
   app.add_option("--recipe", o.recipe,
-                 "paper (220 epochs, Dong et al.) or fast (12 epochs); flags below override it")
+                 "paper (220 epochs, Dong et al.) or fast (12 epochs); --epochs scales it, flags "
+                 "override it")
       ->capture_default_str();
   app.add_option("--epochs", h.epochs, "Passes over the training images");
   app.add_option("--batch", h.batch, "Images a step");
@@ -104,6 +105,8 @@ void add_all_options(CLI::App& app, TrainCommand& command) {
 void apply_recipe(const CLI::App& app, TrainOptions& o) {
   const RecipeOptions given = o.hyper;
   o.hyper = recipe(o.recipe);
+  if (app.count("--epochs") > 0 && given.epochs > 0)
+    o.hyper = scaled_to_epochs(o.hyper, given.epochs);
   const auto keep = [&](const char* flag, auto member) {
     if (app.count(flag) > 0) o.hyper.*member = given.*member;
   };

@@ -52,6 +52,15 @@ RecipeOptions recipe(const std::string& name) {
   throw ConfigError(fmt::format("[train] --recipe '{}', expected paper or fast", name));
 }
 
+RecipeOptions scaled_to_epochs(RecipeOptions recipe, std::int64_t epochs) {
+  const double factor = static_cast<double>(epochs) / static_cast<double>(recipe.epochs);
+  recipe.epochs = epochs;
+  recipe.warmup_epochs *= factor;
+  recipe.decay_epochs *= factor;
+  for (double& drop : recipe.drop_epochs) drop *= factor;
+  return recipe;
+}
+
 Augmentation parse_augmentation(const std::string& name) {
   if (name == "none") return Augmentation::kNone;
   if (name == "crop-flip") return Augmentation::kCropFlip;

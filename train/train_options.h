@@ -55,6 +55,10 @@ struct TrainOptions {
 /// "paper" (section 3.2 of the facts on Dong et al.) or "fast"; throws ConfigError otherwise.
 [[nodiscard]] RecipeOptions recipe(const std::string& name);
 
+/// The recipe squeezed or stretched to another number of epochs: warm-up, decay and drops keep
+/// their place in the run.
+[[nodiscard]] RecipeOptions scaled_to_epochs(RecipeOptions recipe, std::int64_t epochs);
+
 /// "none" or "crop-flip"; throws ConfigError otherwise.
 [[nodiscard]] Augmentation parse_augmentation(const std::string& name);
 

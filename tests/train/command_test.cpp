@@ -1,0 +1,216 @@
+// The `branchy` program as a user runs it: exit codes, one-line errors, interruption and kill.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/rng.h"
+#include "core/safetensors.h"
+#include "data/synth.h"
+#include "tests/support/child_process.h"
+#include "tests/support/temporary_directory.h"
+
+namespace branchy {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct Outcome {
+  int code = -1;
+  std::string out, error;
+};
+
+class CommandTest : public ::testing::Test {
+ protected:
+  CommandTest() {
+    ::setenv("OMP_NUM_THREADS", "1", 1);
+    write_synth_dataset(folder_.path(), {.num_train = 400, .num_test = 50, .seed = 5});
+  }
+
+  [[nodiscard]] std::string data() const { return "cifar10:" + folder_.path().string(); }
+  [[nodiscard]] std::string run_folder(const std::string& name) const {
+    return (folder_ / name).string();
+  }
+
+  [[nodiscard]] std::vector<std::string> train_command(const std::string& name,
+                                                       const std::string& epochs = "2") const {
+    return {BRANCHY,     "train", "--data",
+            data(),      "--out", run_folder(name),
+            "--epochs",  epochs,  "--batch",
+            "32",        "--val", "80",
+            "--threads", "1",     "--checkpoint-seconds",
+            "0"};
+  }
+
+  Outcome run(std::vector<std::string> command) {
+    const auto log = folder_ / "log";
+    test::ChildProcess child(std::move(command), log);
+    const auto code = child.wait(120s);
+    return {code.value_or(-1), test::read_text(log.string() + ".out"), test::read_text(log)};
+  }
+
+  void expect_failure(const std::vector<std::string>& arguments, int code,
+                      const std::string& text) {
+    std::vector<std::string> command{BRANCHY};
+    command.insert(command.end(), arguments.begin(), arguments.end());
+    const Outcome outcome = run(command);
+    EXPECT_EQ(outcome.code, code) << outcome.error;
+    EXPECT_NE(outcome.error.find(text), std::string::npos) << outcome.error;
+    EXPECT_EQ(std::count(outcome.error.begin(), outcome.error.end(), '\n'), 1) << outcome.error;
+  }
+
+  void overwrite(const std::filesystem::path& file, std::int64_t offset, char byte) const {
+    std::fstream stream(folder_ / file.string(), std::ios::in | std::ios::out | std::ios::binary);
+    stream.seekp(offset);
+    stream.put(byte);
+  }
+
+  test::TemporaryDirectory folder_;
+};
+
+std::map<std::string, std::string> tensors_of(const std::filesystem::path& path) {
+  const SafetensorsFile file(path);
+  std::map<std::string, std::string> tensors;
+  for (const auto& [name, entry] : file.entries())
+    tensors[name] =
+        std::string(reinterpret_cast<const char*>(entry.bytes.data()), entry.bytes.size());
+  return tensors;
+}
+
+TEST_F(CommandTest, HelpAndVersionSucceed) {
+  EXPECT_EQ(run({BRANCHY, "--help"}).code, 0);
+  EXPECT_EQ(run({BRANCHY, "train", "--help"}).code, 0);
+  EXPECT_NE(run({BRANCHY, "--version"}).out.find("commit"), std::string::npos);
+}
+
+TEST_F(CommandTest, UsageErrorsExitWithTwo) {
+  const std::string run = run_folder("never");
+  expect_failure({}, 2, "subcommand");
+  expect_failure({"train", "--data", data(), "--frobnicate"}, 2, "--frobnicate");
+  expect_failure({"train", "--out", run}, 2, "--data");
+  expect_failure({"train", "--data", data(), "--out", run, "--threads", "0"}, 2, "--threads 0");
+  expect_failure({"train", "--data", data(), "--out", run, "--threads", "9999"}, 2, "9999 threads");
+  expect_failure({"train", "--data", data(), "--out", run, "--val", "80", "--net", "resnet9000"}, 2,
+                 "resnet44");
+  expect_failure({"train", "--data", data(), "--out", run, "--val", "80", "--exits", "5"}, 2,
+                 "5 early exits");
+  expect_failure({"train", "--data", data(), "--out", run, "--lr", "nan"}, 2, "--lr");
+  expect_failure(
+      {"train", "--data", data(), "--out", run, "--val", "80", "--exit-weights", "1", "2"}, 2,
+      "exit weights");
+  expect_failure({"train", "--data", data(), "--out", run, "--val", "400"}, 2, "400");
+  expect_failure({"profile", "--classes", "1"}, 2, "1 classes");
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "never/last.safetensors"));
+}
+
+TEST_F(CommandTest, DamagedDataNamesTheFile) {
+  const std::filesystem::path batches = "cifar-10-batches-bin";
+  overwrite(batches / "data_batch_2.bin", 3 * 3073, 11);
+  expect_failure({"train", "--data", data(), "--out", run_folder("a")}, 1, "data_batch_2.bin");
+  overwrite(batches / "data_batch_2.bin", 3 * 3073, 1);
+  std::filesystem::resize_file(folder_.path() / batches / "data_batch_3.bin", 3073 * 10 + 5);
+  expect_failure({"train", "--data", data(), "--out", run_folder("b")}, 1, "data_batch_3.bin");
+  std::filesystem::remove(folder_.path() / batches / "data_batch_3.bin");
+  expect_failure({"train", "--data", data(), "--out", run_folder("c")}, 1, "data_batch_3.bin");
+  expect_failure({"train", "--data", "cifar10:/nonexistent", "--out", run_folder("d")}, 1,
+                 "/nonexistent");
+}
+
+TEST_F(CommandTest, UnwritableOutputIsOneLine) {
+  expect_failure({"train", "--data", data(), "--out", "/proc/branchy"}, 1, "/proc/branchy");
+}
+
+TEST_F(CommandTest, ForeignAndDamagedModelFilesAreRefused) {
+  write_safetensors(folder_ / "foreign.safetensors", {{"x", Tensor::zeros({2})}}, {});
+  expect_failure({"eval", (folder_ / "foreign.safetensors").string(), "--data", data()}, 1,
+                 "format");
+  {
+    std::ofstream huge(folder_ / "huge.safetensors", std::ios::binary);
+    huge << std::string(7, '\0') << '\x80' << "{}";
+  }
+  expect_failure({"eval", (folder_ / "huge.safetensors").string(), "--data", data()}, 1,
+                 "huge.safetensors");
+  expect_failure({"eval", (folder_ / "absent").string(), "--data", data()}, 1, "absent");
+}
+
+TEST_F(CommandTest, TrainsEvaluatesAndExports) {
+  ASSERT_EQ(run(train_command("run")).code, 0);
+  const Outcome eval = run({BRANCHY, "eval", run_folder("run"), "--data", data(), "--threshold",
+                            "0.2", "0.9,0.5", "--json"});
+  ASSERT_EQ(eval.code, 0) << eval.error;
+  const auto json = nlohmann::json::parse(eval.out);
+  EXPECT_EQ(json["samples"], 50);
+  EXPECT_EQ(json["acc_all"].size(), 3U);
+  ASSERT_EQ(json["policies"].size(), 2U);
+  double share = 0.0;
+  for (const auto& exit : json["policies"][0]["exits"]) share += exit["share"].get<double>();
+  EXPECT_NEAR(share, 1.0, 1e-9);
+  expect_failure({"eval", run_folder("run"), "--data", data(), "--threshold", "1.5"}, 2, "1.5");
+  expect_failure({"eval", run_folder("run"), "--data", data(), "--threshold", "x"}, 2, "'x'");
+
+  const std::string split = run_folder("split");
+  ASSERT_EQ(run({BRANCHY, "export", run_folder("run"), "--out", split}).code, 0);
+  EXPECT_TRUE(std::filesystem::exists(split + "/edge.safetensors"));
+  EXPECT_TRUE(std::filesystem::exists(split + "/cloud.safetensors"));
+  expect_failure({"export", run_folder("run"), "--out", split, "--cut", "3"}, 2, "--cut 3");
+  expect_failure({"export", run_folder("run"), "--out", split, "--cut-after", "layer9"}, 2,
+                 "layer2.0");
+  expect_failure({"eval", split + "/edge.safetensors", "--data", data()}, 2, "one side of a split");
+}
+
+TEST_F(CommandTest, ConfigurationFileGivesTheSameRunAndUnknownKeysAreRefused) {
+  ASSERT_EQ(run(train_command("flags")).code, 0);
+  const Outcome from_file = run({BRANCHY, "train", "--config", run_folder("flags") + "/config.toml",
+                                 "--out", run_folder("file")});
+  ASSERT_EQ(from_file.code, 0) << from_file.error;
+  EXPECT_EQ(tensors_of(folder_ / "flags/last.safetensors"),
+            tensors_of(folder_ / "file/last.safetensors"));
+  std::ofstream(folder_ / "odd.toml") << "[train]\nlerning-rate = 3\n";
+  expect_failure({"train", "--config", (folder_ / "odd.toml").string()}, 2, "lerning-rate");
+}
+
+TEST_F(CommandTest, InterruptSavesAndExitsWith130) {
+  const std::vector<std::string> command = train_command("interrupted", "1000");
+  test::ChildProcess child(command, folder_ / "log");
+  ASSERT_TRUE(test::wait_until(
+      [&] { return std::filesystem::exists(folder_ / "interrupted/last.safetensors"); }, 60s));
+  std::this_thread::sleep_for(500ms);
+  child.signal(SIGINT);
+  EXPECT_EQ(child.wait(60s), 130);
+  EXPECT_NE(test::read_text(folder_ / "log").find("--resume"), std::string::npos);
+  const SafetensorsFile saved(folder_ / "interrupted/last.safetensors");
+  EXPECT_GE(std::stoll(saved.metadata().at("train.step")), 0);
+}
+
+// Killed at random moments, also while a checkpoint is written, and resumed each time: the final
+// weights are those of the uninterrupted run.
+TEST_F(CommandTest, KilledAndResumedRunEndsWithTheSameBytes) {
+  ASSERT_EQ(run(train_command("whole")).code, 0);
+  Rng rng(7);
+  std::vector<std::string> command = train_command("killed");
+  for (int kill = 0; kill < 5; ++kill) {
+    test::ChildProcess child(command, folder_ / "log");
+    std::this_thread::sleep_for(std::chrono::milliseconds(300 + rng.below(900)));
+    child.signal(SIGKILL);
+    const auto code = child.wait(60s);
+    ASSERT_TRUE(code == 137 || code == 0) << test::read_text(folder_ / "log");
+    if (std::filesystem::exists(folder_ / "killed/config.toml"))
+      command = {BRANCHY, "train", "--resume", run_folder("killed")};
+  }
+  const Outcome last = run(command);
+  ASSERT_EQ(last.code, 0) << last.error;
+  EXPECT_EQ(tensors_of(folder_ / "whole/last.safetensors"),
+            tensors_of(folder_ / "killed/last.safetensors"));
+}
+
+}  // namespace
+}  // namespace branchy
