@@ -1,9 +1,16 @@
 # Finds every dependency; a missing one stops with the Debian package to install.
 # Included by the build and, installed, by branchyConfig.cmake.
 
-function(branchy_missing what package)
-  message(FATAL_ERROR "${what} not found: install it with 'apt-get install ${package}'")
-endfunction()
+# A macro, so that return() leaves this file; find_package(branchy) then reports "not found".
+macro(branchy_missing what package)
+  set(branchy_missing_text "${what} not found: install it with 'apt-get install ${package}'")
+  if(NOT "${CMAKE_FIND_PACKAGE_NAME}" STREQUAL "branchy")
+    message(FATAL_ERROR "${branchy_missing_text}")
+  endif()
+  set(branchy_FOUND FALSE)
+  set(branchy_NOT_FOUND_MESSAGE "${branchy_missing_text}")
+  return()
+endmacro()
 
 find_package(OpenMP QUIET COMPONENTS CXX)
 if(NOT OpenMP_CXX_FOUND)
