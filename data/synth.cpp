@@ -41,6 +41,13 @@ Color random_color(Rng& rng) {
   return color;
 }
 
+/// The colour that a class tends to: hues evenly around the circle.
+Color class_color(std::int64_t label) {
+  const float hue = 2.0F * kPi * static_cast<float>(label) / 10.0F;
+  const auto channel = [hue](float shift) { return 128.0F + 92.0F * std::cos(hue - shift); };
+  return {channel(0.0F), channel(2.0F * kPi / 3.0F), channel(4.0F * kPi / 3.0F)};
+}
+
 float distance(const Color& a, const Color& b) {
   return std::sqrt((a.r - b.r) * (a.r - b.r) + (a.g - b.g) * (a.g - b.g) +
                    (a.b - b.b) * (a.b - b.b));
@@ -277,7 +284,9 @@ void draw_synth_image(std::int64_t label, float difficulty, std::uint64_t key,
   const float radius = rng.uniform(11.0F - 4.0F * d, 14.0F - 5.0F * d);
   const Pose pose = random_pose(rng, radius, 0.25F + (kPi - 0.25F) * d);
   const float contrast = 150.0F - 80.0F * d + 25.0F * rng.uniform();
-  const Color light = contrasting_color(middle, contrast, rng);
+  // As with real objects colour tells much, but never all: the harder, the less.
+  const Color light =
+      mix(class_color(label), contrasting_color(middle, contrast, rng), std::min(1.0F, 0.2F + d));
   canvas.shape(label, pose, light, mix(light, random_color(rng), 0.08F + 0.2F * d));
 
   // In front of it: bars that hide up to about a third of the shape.
