@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/provenance.h"
+#include "experiments/split_agreement.h"
 #include "experiments/train_step.h"
 
 namespace {
@@ -13,6 +14,7 @@ int run(int argc, char** argv) {
   CLI::App app("branchy-experiments repeats the project's measurements and the papers' tables");
   app.set_version_flag("--version", branchy::version_string());
   app.require_subcommand(1);
+  branchy::add_split_agreement_command(app);
   branchy::add_train_step_command(app);
   try {
     app.parse(argc, argv);

@@ -77,8 +77,11 @@ void check_options(const EdgeCommandOptions& options) {
   if (options.cloud_only && options.cloud.empty()) {
     throw ConfigError("[edge] --cloud-only needs --cloud URL");
   }
+  if (options.thresholds.empty() && !options.cloud_only) {
+    throw ConfigError("[edge] no --threshold; give one, e.g. --threshold 0.9");
+  }
   // Wrong usage is told before anything is loaded.
-  (void)parse_thresholds(options.thresholds);
+  if (!options.thresholds.empty()) (void)parse_thresholds(options.thresholds);
   if (!options.cloud.empty()) (void)parse_http_url(options.cloud);
 }
 
@@ -106,8 +109,10 @@ EdgeEngine make_engine(const EdgeCommandOptions& options) {
   ServedModel model = load_served_model(options.model);
   EdgeOptions engine;
   engine.cloud_only = options.cloud_only;
+  // Without a threshold (--cloud-only) no early exit answers but as the last resort.
   engine.thresholds =
-      resolve_thresholds(parse_thresholds(options.thresholds), model.info.config.early_exits);
+      resolve_thresholds(parse_thresholds(options.thresholds.empty() ? "1" : options.thresholds),
+                         model.info.config.early_exits);
   std::unique_ptr<CloudClient> cloud;
   // A file that holds the final exit needs nobody.
   const bool whole = model.plan->part().last_exit > model.info.config.early_exits;
@@ -191,8 +196,7 @@ void add_edge_options(CLI::App& app, EdgeCommandOptions& options) {
   app.add_option("--cloud", options.cloud, "The cloud's address, http://HOST:PORT");
   app.add_option("--threshold", options.thresholds,
                  "Confidence 0..1 that lets an image leave: one for all early exits, or a comma "
-                 "list with one for each")
-      ->required();
+                 "list with one for each; required without --cloud-only");
   app.add_option("--data", options.data, "Classify a data set: cifar10:DIR or cifar100:DIR");
   app.add_option("--split", options.split, "Part of the data set")
       ->check(CLI::IsMember({"test", "train"}))

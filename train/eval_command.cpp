@@ -4,8 +4,6 @@
 #include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -15,6 +13,7 @@
 #include "core/provenance.h"
 #include "core/threads.h"
 #include "data/split.h"
+#include "infer/threshold_list.h"
 #include "train/checkpoint.h"
 #include "train/evaluation.h"
 #include "train/progress.h"
@@ -88,29 +87,13 @@ void write_predictions(const std::string& path, const ExitPredictions& data) {
   file.commit();
 }
 
-/// "0.9" (for every early exit) or "0.95,0.85" (one for each), as thresholds by exit.
-std::vector<float> parse_thresholds(const std::string& text, std::int64_t early_exits) {
-  std::vector<float> values;
-  std::size_t begin = 0;
-  while (begin <= text.size()) {
-    const std::size_t end = std::min(text.find(',', begin), text.size());
-    float value = 0.0F;
-    const auto [stop, error] = std::from_chars(text.data() + begin, text.data() + end, value);
-    if (error != std::errc() || stop != text.data() + end)
-      throw ConfigError(fmt::format(
-          "[eval] --threshold '{}', expected numbers in 0..1 like 0.9 or 0.95,0.85", text));
-    values.push_back(value);
-    begin = end + 1;
-  }
-  return resolve_thresholds(values, early_exits);
-}
-
 std::vector<std::vector<float>> threshold_sets(const std::vector<std::string>& given,
                                                std::int64_t early_exits) {
   if (early_exits == 0 && !given.empty())
     throw ConfigError("[eval] --threshold, but the network has no early exit");
   std::vector<std::vector<float>> sets;
-  for (const std::string& text : given) sets.push_back(parse_thresholds(text, early_exits));
+  for (const std::string& text : given)
+    sets.push_back(resolve_thresholds(parse_thresholds(text), early_exits));
   return sets;
 }
 
