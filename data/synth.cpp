@@ -230,7 +230,8 @@ std::vector<std::uint8_t> draw_batch(const BatchPlan& plan) {
       const std::int64_t index = plan.begin + i;
       const std::int64_t label = (*plan.order)[static_cast<std::size_t>(index)] % 10;
       Rng rng({plan.seed, plan.split, static_cast<std::uint64_t>(index)});
-      const float difficulty = rng.uniform();
+      const float uniform = rng.uniform();
+      const float difficulty = uniform * uniform;
       const auto record = std::span(bytes).subspan(static_cast<std::size_t>(i) * kRecord, kRecord);
       record[0] = static_cast<std::uint8_t>(label);
       draw_synth_image(label, difficulty, rng.next_u64(), record.subspan(1));
@@ -285,8 +286,8 @@ void draw_synth_image(std::int64_t label, float difficulty, std::uint64_t key,
   const Pose pose = random_pose(rng, radius, 0.25F + (kPi - 0.25F) * d);
   const float contrast = 150.0F - 80.0F * d + 25.0F * rng.uniform();
   // As with real objects colour tells much, but never all: the harder, the less.
-  const Color light =
-      mix(class_color(label), contrasting_color(middle, contrast, rng), std::min(1.0F, 0.2F + d));
+  const Color light = mix(class_color(label), contrasting_color(middle, contrast, rng),
+                          std::min(1.0F, 0.1F + 0.8F * d));
   canvas.shape(label, pose, light, mix(light, random_color(rng), 0.08F + 0.2F * d));
 
   // In front of it: bars that hide up to about a third of the shape.

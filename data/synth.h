@@ -28,9 +28,10 @@ void draw_synth_image(std::int64_t label, float difficulty, std::uint64_t key,
                       std::span<std::uint8_t> pixels);
 
 /// Writes `out/cifar-10-batches-bin/` with data_batch_1..5.bin, test_batch.bin and
-/// batches.meta.txt, each whole or not at all, and returns that folder. Difficulties are uniform in
-/// [0,1]; the same options give the same bytes. `progress(done, total)` is called after each file.
-/// Throws ConfigError for counts that do not fit, IoError when writing fails.
+/// batches.meta.txt, each whole or not at all, and returns that folder. Difficulties are squares of
+/// uniform numbers in [0,1]; the same options give the same bytes. `progress(done, total)` is
+/// called after each file. Throws ConfigError for counts that do not fit, IoError when writing
+/// fails.
 std::filesystem::path write_synth_dataset(
     const std::filesystem::path& out, const SynthOptions& options,
     const std::function<void(std::int64_t done, std::int64_t total)>& progress = {});
