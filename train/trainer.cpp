@@ -69,8 +69,8 @@ Trainer::Trainer(TrainOptions options, bool resume)
   metrics_ = std::make_unique<MetricsLog>(options_.out, at_.step, network_->num_exits());
   if (!found) save("last.safetensors");
   progress_.line(fmt::format(
-      "{} {}: {} training and {} validation images, {} steps an epoch, {} compute threads, "
-      "CPUs, {}",
+      "{} {}: {} training and {} validation images, {} steps an epoch, {} compute "
+      "threads, {}",
       found ? "resuming" : "training", options_.network.name, train_data_->size(),
       val_data_ ? val_data_->size() : 0, loader_->batches_per_epoch(), num_threads(),
       found ? fmt::format("from epoch {} step {}", at_.epoch + 1, at_.step) : "from the start"));
