@@ -16,6 +16,7 @@
 #include "layers/model_file.h"
 #include "layers/registry.h"
 #include "tests/support/poison.h"
+#include "tests/support/randomize.h"
 #include "tests/support/reference_plan.h"
 #include "tests/support/temporary_directory.h"
 
@@ -52,16 +53,6 @@ std::vector<NamedCase> all_cases() {
   return cases;
 }
 
-/// Parameters and statistics away from their special starting values (0 and 1).
-void randomize(const std::vector<StateEntry>& state) {
-  std::uint64_t seed = 100;
-  for (const StateEntry& entry : state) {
-    const Tensor noise = test::random_tensor(entry.variable->shape(), ++seed);
-    const auto values = entry.variable->mutable_value().mutable_data();
-    for (std::size_t i = 0; i < values.size(); ++i) values[i] += 0.3F * noise.data()[i];
-  }
-}
-
 class LayerCases : public ::testing::TestWithParam<NamedCase> {
  protected:
   LayerCases()
@@ -70,7 +61,7 @@ class LayerCases : public ::testing::TestWithParam<NamedCase> {
         src_(scaled_input()) {
     layer_->set_name("under_test");
     layer_->collect_state("", state_);
-    randomize(state_);
+    test::randomize(state_);
     for (const StateEntry& entry : state_) initial_.push_back(entry.variable->value().clone());
   }
 
