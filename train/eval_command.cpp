@@ -34,7 +34,7 @@ struct EvalCommand {
 /// The test set, the training images, or those that training held out.
 std::shared_ptr<const Dataset> dataset_of(const EvalCommand& c, const ModelInfo& info) {
   if (c.split == "test") return open_dataset(c.data, DatasetSplit::kTest);
-  const auto all = open_dataset(c.data, DatasetSplit::kTrain);
+  std::shared_ptr<const Dataset> all = open_dataset(c.data, DatasetSplit::kTrain);
   if (info.val_count == 0) {
     if (c.split == "val")
       throw ConfigError("[eval] the model was trained without held-out images; use --split test");
@@ -92,6 +92,7 @@ std::vector<std::vector<float>> threshold_sets(const std::vector<std::string>& g
   if (early_exits == 0 && !given.empty())
     throw ConfigError("[eval] --threshold, but the network has no early exit");
   std::vector<std::vector<float>> sets;
+  sets.reserve(given.size());
   for (const std::string& text : given)
     sets.push_back(resolve_thresholds(parse_thresholds(text), early_exits));
   return sets;

@@ -21,7 +21,7 @@ struct ExitPredictions {
 };
 
 /// Runs all exits of `plan` over the data set, in order, in batches. `progress` gets 0..1.
-[[nodiscard]] ExitPredictions predict_dataset(std::shared_ptr<const Plan> plan,
+[[nodiscard]] ExitPredictions predict_dataset(const std::shared_ptr<const Plan>& plan,
                                               std::shared_ptr<const Dataset> dataset,
                                               const Normalization& normalization,
                                               std::int64_t batch,
