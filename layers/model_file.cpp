@@ -9,12 +9,15 @@
 
 #include "core/error.h"
 #include "layers/models/registry.h"
+#include "layers/network_options.h"
 
 namespace branchy {
 
 namespace {
 
 constexpr std::string_view kFormat = "branchy-1";
+/// Lines KEY=VALUE; left out when there are none, as in files older than the key.
+constexpr const char* kOptionsKey = "options";
 
 std::vector<std::string> split(const std::string& text, char separator) {
   std::vector<std::string> parts;
@@ -58,6 +61,17 @@ class MetadataReader {
     return values;
   }
 
+  [[nodiscard]] NetworkOptions options() const {
+    NetworkOptions options;
+    if (!file_.metadata().contains(kOptionsKey)) return options;
+    try {
+      for (const std::string& line : split(text(kOptionsKey), '\n')) add_option(options, line);
+    } catch (const ConfigError& error) {
+      fail(kOptionsKey, "is wrong", error.what());
+    }
+    return options;
+  }
+
   [[noreturn]] void fail(const std::string& key, const std::string& came,
                          const std::string& expected) const {
     throw DataError(
@@ -71,20 +85,24 @@ class MetadataReader {
 }  // namespace
 
 Metadata to_metadata(const ModelInfo& info) {
-  return {{"format", std::string(kFormat)},
-          {"network", info.config.name},
-          {"classes", std::to_string(info.config.classes)},
-          {"early_exits", std::to_string(info.config.early_exits)},
-          {"part.first_block", std::to_string(info.part.first_block)},
-          {"part.end_block", std::to_string(info.part.end_block)},
-          {"part.first_exit", std::to_string(info.part.first_exit)},
-          {"part.last_exit", std::to_string(info.part.last_exit)},
-          {"class_names", fmt::format("{}", fmt::join(info.class_names, "\n"))},
-          {"normalize.mean", fmt::format("{}", fmt::join(info.mean, ","))},
-          {"normalize.std", fmt::format("{}", fmt::join(info.std, ","))},
-          {"val.count", std::to_string(info.val_count)},
-          {"val.seed", std::to_string(info.val_seed)},
-          {"cut", info.cut}};
+  Metadata metadata{{"format", std::string(kFormat)},
+                    {"network", info.config.name},
+                    {"classes", std::to_string(info.config.classes)},
+                    {"early_exits", std::to_string(info.config.early_exits)},
+                    {"part.first_block", std::to_string(info.part.first_block)},
+                    {"part.end_block", std::to_string(info.part.end_block)},
+                    {"part.first_exit", std::to_string(info.part.first_exit)},
+                    {"part.last_exit", std::to_string(info.part.last_exit)},
+                    {"class_names", fmt::format("{}", fmt::join(info.class_names, "\n"))},
+                    {"normalize.mean", fmt::format("{}", fmt::join(info.mean, ","))},
+                    {"normalize.std", fmt::format("{}", fmt::join(info.std, ","))},
+                    {"val.count", std::to_string(info.val_count)},
+                    {"val.seed", std::to_string(info.val_seed)},
+                    {"cut", info.cut}};
+  if (!info.config.options.empty())
+    metadata.emplace(kOptionsKey,
+                     fmt::format("{}", fmt::join(to_lines(info.config.options), "\n")));
+  return metadata;
 }
 
 ModelInfo parse_model_info(const SafetensorsFile& file) {
@@ -96,7 +114,8 @@ ModelInfo parse_model_info(const SafetensorsFile& file) {
   ModelInfo info;
   info.config = {.name = reader.text("network"),
                  .classes = reader.integer("classes", 2, kMaxCount),
-                 .early_exits = reader.integer("early_exits", 0, kMaxCount)};
+                 .early_exits = reader.integer("early_exits", 0, kMaxCount),
+                 .options = reader.options()};
   info.part = {.first_block = reader.integer("part.first_block", 0, kMaxCount),
                .end_block = reader.integer("part.end_block", 0, kMaxCount),
                .first_exit = reader.integer("part.first_exit", 1, kMaxCount),

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,11 +11,16 @@
 
 namespace branchy {
 
+/// As many early exits as the network has by default (`NetworkConfig::early_exits`).
+inline constexpr std::int64_t kDefaultExits = -1;
+
 /// What identifies a network; written into every model file and enough to build it again.
 struct NetworkConfig {
   std::string name = "resnet44";
   std::int64_t classes = 10;
   std::int64_t early_exits = 2;  ///< exits before the final one; 0 gives the plain backbone
+  /// Settings of this network in text form, by key ("width" -> "0.5"); its header lists them.
+  std::map<std::string, std::string> options = {};
 
   friend bool operator==(const NetworkConfig&, const NetworkConfig&) = default;
 };
