@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "layers/models/registry.h"
+#include "train/network_flags.h"
 
 namespace branchy {
 
@@ -16,7 +17,9 @@ namespace {
 using nlohmann::ordered_json;
 
 struct ProfileCommand {
-  NetworkConfig network;
+  NetworkConfig network{.early_exits = kDefaultExits};
+  std::vector<std::string> options;
+  std::string exit_after;
   bool json = false;
 };
 
@@ -80,6 +83,7 @@ ordered_json to_json(const MultiExitNetwork& network) {
   ordered_json json{{"network", network.config().name},
                     {"classes", network.config().classes},
                     {"early_exits", network.config().early_exits},
+                    {"options", network.config().options},
                     {"convention", "ptflops (Dong et al. 2022), counts for one image"}};
   json["totals"]["backbone"] = cost_json(backbone_cost(network));
   for (const Section& section : sections_of(network)) {
@@ -108,11 +112,13 @@ void add_profile_command(CLI::App& app) {
                    fmt::format("Network: {}", fmt::join(network_names(), ", ")))
       ->capture_default_str();
   profile->add_option("--classes", command->network.classes, "Classes")->capture_default_str();
-  profile->add_option("--exits", command->network.early_exits, "Early exits before the final one")
-      ->capture_default_str();
+  profile->add_option("--exits", command->network.early_exits,
+                      "Early exits before the final one (default: as many as the paper has)");
+  add_network_flags(*profile, command->options, command->exit_after);
   profile->add_flag("--json", command->json, "Print JSON instead of a table");
   profile->callback([command] {
     Rng rng(0);
+    command->network.options = network_options(command->options, command->exit_after);
     const auto network = make_network(command->network, rng);
     if (command->json)
       fmt::print("{}\n", to_json(*network).dump(2));

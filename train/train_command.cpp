@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/threads.h"
 #include "train/interrupt.h"
+#include "train/network_flags.h"
 #include "train/train_options.h"
 #include "train/trainer.h"
 
@@ -17,14 +18,16 @@ namespace {
 struct TrainCommand {
   TrainOptions options;
   std::string resume;
+  std::vector<std::string> network_options;  ///< KEY=VALUE, as given
+  std::string exit_after;
 };
 
 void add_model_options(CLI::App& app, TrainOptions& o) {
   app.add_option("--net", o.network.name, "Network (see `branchy profile --help`)")
       ->capture_default_str();
   app.add_option("--exits", o.network.early_exits,
-                 "Early exits before the final one (0: plain backbone)")
-      ->capture_default_str();
+                 "Early exits before the final one (0: plain backbone; default: as many as the "
+                 "paper of the network has)");
   app.add_option("--classes", o.network.classes, "Classes (0: as many as the data has)")
       ->capture_default_str();
   app.add_option("--init", o.init, "Start from the weights of this safetensors file");
@@ -96,6 +99,7 @@ void add_run_options(CLI::App& app, TrainCommand& command) {
 
 void add_all_options(CLI::App& app, TrainCommand& command) {
   add_model_options(app, command.options);
+  add_network_flags(app, command.network_options, command.exit_after);
   add_data_options(app, command.options);
   add_recipe_options(app, command.options);
   add_run_options(app, command);
@@ -145,6 +149,7 @@ TrainOptions options_of_run(const std::filesystem::path& run) {
   } catch (const CLI::ParseError& error) {
     throw ConfigError("[" + file.string() + "] " + error.what());
   }
+  command.options.network.options = network_options(command.network_options, command.exit_after);
   command.options.out = run;
   return command.options;
 }
@@ -164,6 +169,7 @@ void add_train_command(CLI::App& app) {
       o = options_of_run(command->resume);
     else
       apply_recipe(*train, o);
+    if (!resume) o.network.options = network_options(command->network_options, command->exit_after);
     if (threads_given) o.threads = threads;
     if (threads_given && threads == 0)
       throw ConfigError("[train] --threads 0, expected 1 or more; leave it out to use all CPUs");

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "layers/network_options.h"
 #include "optim/schedule.h"
 
 namespace branchy {
@@ -111,6 +112,8 @@ std::string to_toml(const TrainOptions& o) {
   put_text("net", o.network.name);
   put("classes", o.network.classes);
   put("exits", o.network.early_exits);
+  if (!o.network.options.empty())
+    put("option", fmt::format("[\"{}\"]", fmt::join(to_lines(o.network.options), "\", \"")));
   put_text("data", o.data);
   put_text("out", o.out.string());
   put_text("recipe", o.recipe);

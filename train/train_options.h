@@ -34,8 +34,8 @@ struct RecipeOptions {
 
 struct TrainOptions {
   NetworkConfig network{
-      .name = "resnet44", .classes = 0, .early_exits = 2};  ///< classes 0: of the data
-  std::string data;                                         ///< "cifar10:DIR" or "cifar100:DIR"
+      .name = "resnet44", .classes = 0, .early_exits = kDefaultExits};  ///< classes 0: of the data
+  std::string data;  ///< "cifar10:DIR" or "cifar100:DIR"
   std::filesystem::path out = "runs/train";
   std::string recipe = "fast";
   RecipeOptions hyper;

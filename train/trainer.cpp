@@ -109,6 +109,12 @@ void Trainer::build_network() {
   const auto seed = static_cast<std::uint64_t>(options_.seed);
   Rng rng({seed, 0x696E6974});  // "init"
   network_ = make_network(options_.network, rng);
+  options_.network = network_->config();  // with the exits that it really has
+  const Shape image = train_data_->image_shape();
+  if (network_->input_shape() != Shape{1, image[0], image[1], image[2]})
+    throw ConfigError(fmt::format("[train] {} reads {}, the images are {}; see its options",
+                                  options_.network.name, network_->input_shape().to_string(),
+                                  image.to_string()));
   if (h.ema_decay > 0.0) average_ = make_network(options_.network, rng);
 
   std::vector<double> weights = options_.exit_weights;
