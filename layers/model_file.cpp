@@ -35,6 +35,12 @@ class MetadataReader {
     return found->second;
   }
 
+  /// "" when the key is missing.
+  [[nodiscard]] std::string optional_text(const std::string& key) const {
+    const auto found = file_.metadata().find(key);
+    return found == file_.metadata().end() ? "" : found->second;
+  }
+
   [[nodiscard]] std::int64_t integer(const std::string& key, std::int64_t low,
                                      std::int64_t high) const {
     const std::string& value = text(key);
@@ -71,20 +77,24 @@ class MetadataReader {
 }  // namespace
 
 Metadata to_metadata(const ModelInfo& info) {
-  return {{"format", std::string(kFormat)},
-          {"network", info.config.name},
-          {"classes", std::to_string(info.config.classes)},
-          {"early_exits", std::to_string(info.config.early_exits)},
-          {"part.first_block", std::to_string(info.part.first_block)},
-          {"part.end_block", std::to_string(info.part.end_block)},
-          {"part.first_exit", std::to_string(info.part.first_exit)},
-          {"part.last_exit", std::to_string(info.part.last_exit)},
-          {"class_names", fmt::format("{}", fmt::join(info.class_names, "\n"))},
-          {"normalize.mean", fmt::format("{}", fmt::join(info.mean, ","))},
-          {"normalize.std", fmt::format("{}", fmt::join(info.std, ","))},
-          {"val.count", std::to_string(info.val_count)},
-          {"val.seed", std::to_string(info.val_seed)},
-          {"cut", info.cut}};
+  Metadata metadata{{"format", std::string(kFormat)},
+                    {"network", info.config.name},
+                    {"classes", std::to_string(info.config.classes)},
+                    {"early_exits", std::to_string(info.config.early_exits)},
+                    {"part.first_block", std::to_string(info.part.first_block)},
+                    {"part.end_block", std::to_string(info.part.end_block)},
+                    {"part.first_exit", std::to_string(info.part.first_exit)},
+                    {"part.last_exit", std::to_string(info.part.last_exit)},
+                    {"class_names", fmt::format("{}", fmt::join(info.class_names, "\n"))},
+                    {"normalize.mean", fmt::format("{}", fmt::join(info.mean, ","))},
+                    {"normalize.std", fmt::format("{}", fmt::join(info.std, ","))},
+                    {"val.count", std::to_string(info.val_count)},
+                    {"val.seed", std::to_string(info.val_seed)},
+                    {"cut", info.cut}};
+  // Absent when unknown, as in the files of earlier versions.
+  if (!info.data_split.empty()) metadata["data.split"] = info.data_split;
+  if (!info.data_transforms.empty()) metadata["data.transforms"] = info.data_transforms;
+  return metadata;
 }
 
 ModelInfo parse_model_info(const SafetensorsFile& file) {
@@ -117,6 +127,8 @@ ModelInfo parse_model_info(const SafetensorsFile& file) {
   if (error != std::errc() || end != seed.data() + seed.size())
     reader.fail("val.seed", "is '" + seed + "'", "expected an integer of 64 bits");
   info.cut = reader.text("cut");
+  info.data_split = reader.optional_text("data.split");
+  info.data_transforms = reader.optional_text("data.transforms");
   return info;
 }
 
