@@ -88,4 +88,27 @@ bool has_sound_huffman_tables(std::span<const std::uint8_t> bytes) {
   return true;
 }
 
+bool is_unmarked_cmyk(std::span<const std::uint8_t> bytes) {
+  constexpr std::array<std::uint8_t, 5> kAdobe = {'A', 'd', 'o', 'b', 'e'};
+  constexpr std::size_t kChannelsAt = 9;  // marker, length, precision, height and width before it
+  bool is_marked = false;
+  std::size_t channels = 0;
+  std::size_t at = 2;
+  while (at + 4 <= bytes.size() && bytes[at + 1] != kScan && bytes[at + 1] != kEndOfImage) {
+    const std::uint8_t marker = bytes[at + 1];
+    if (bytes[at] != 0xFF || marker == 0x00 || marker == 0xFF) {
+      ++at;
+      continue;
+    }
+    const std::size_t length = std::size_t{256} * bytes[at + 2] + bytes[at + 3];
+    const bool is_frame = marker >= 0xC0 && marker <= kProgressiveFrame;
+    if (is_frame && at + kChannelsAt < bytes.size()) channels = bytes[at + kChannelsAt];
+    if (marker == 0xEE && length >= 14 && at + 4 + kAdobe.size() <= bytes.size())
+      is_marked = is_marked || std::equal(kAdobe.begin(), kAdobe.end(),
+                                          bytes.begin() + static_cast<std::ptrdiff_t>(at) + 4);
+    at += 2 + length;
+  }
+  return channels == 4 && !is_marked;
+}
+
 }  // namespace branchy

@@ -11,4 +11,7 @@ namespace branchy {
 /// and reads past one for missing ones.
 [[nodiscard]] bool has_sound_huffman_tables(std::span<const std::uint8_t> bytes);
 
+/// Whether a JPEG file has four channels but no Adobe segment (APP14) that says how they are coded.
+[[nodiscard]] bool is_unmarked_cmyk(std::span<const std::uint8_t> bytes);
+
 }  // namespace branchy

@@ -38,6 +38,12 @@ class MetadataReader {
     return found->second;
   }
 
+  /// "" when the key is missing.
+  [[nodiscard]] std::string optional_text(const std::string& key) const {
+    const auto found = file_.metadata().find(key);
+    return found == file_.metadata().end() ? "" : found->second;
+  }
+
   [[nodiscard]] std::int64_t integer(const std::string& key, std::int64_t low,
                                      std::int64_t high) const {
     const std::string& value = text(key);
@@ -102,6 +108,9 @@ Metadata to_metadata(const ModelInfo& info) {
   if (!info.config.options.empty())
     metadata.emplace(kOptionsKey,
                      fmt::format("{}", fmt::join(to_lines(info.config.options), "\n")));
+  // Absent when unknown, as in the files of earlier versions.
+  if (!info.data_split.empty()) metadata["data.split"] = info.data_split;
+  if (!info.data_transforms.empty()) metadata["data.transforms"] = info.data_transforms;
   return metadata;
 }
 
@@ -136,6 +145,8 @@ ModelInfo parse_model_info(const SafetensorsFile& file) {
   if (error != std::errc() || end != seed.data() + seed.size())
     reader.fail("val.seed", "is '" + seed + "'", "expected an integer of 64 bits");
   info.cut = reader.text("cut");
+  info.data_split = reader.optional_text("data.split");
+  info.data_transforms = reader.optional_text("data.transforms");
   return info;
 }
 

@@ -27,6 +27,8 @@ struct ModelInfo {
   std::int64_t val_count = 0;            ///< training images held out by seed, never trained on
   std::uint64_t val_seed = 0;
   std::string cut;  ///< name of the block after which the split is; "" if whole
+  /// Of photographs: how they were split and made square (DataSource); "" when unknown.
+  std::string data_split, data_transforms;
 };
 
 /// The metadata that describes `info`; the inverse of `parse_model_info`.

@@ -12,7 +12,7 @@
 #include "core/error.h"
 #include "core/provenance.h"
 #include "core/threads.h"
-#include "data/split.h"
+#include "data/source.h"
 #include "infer/threshold_list.h"
 #include "train/checkpoint.h"
 #include "train/evaluation.h"
@@ -25,23 +25,45 @@ namespace {
 using nlohmann::ordered_json;
 
 struct EvalCommand {
-  std::string model, data, split = "test", predictions;
+  std::string model, data, split = "test", predictions, test_list, cache;
   std::vector<std::string> thresholds;
   std::int64_t batch = 100, threads = 0;
-  bool json = false;
+  bool json = false, skip_corrupt = false;
 };
 
+/// The data as the model's training split and transformed it.
+DataOptions data_options_of(const EvalCommand& c, const LoadedModel& model) {
+  const ModelInfo& info = model.info;
+  DataOptions options{
+      .val_count = info.val_count,
+      .seed = info.val_seed,
+      .folder = {.side = model.network->input_shape()[2], .cache = c.cache},
+      .split = info.data_split == "as-published" ? SplitMode::kAsPublished : SplitMode::kClean,
+      .test_list = c.test_list,
+      .skip_corrupt = c.skip_corrupt};
+  // "PRESET SIDE"; the side is the network's.
+  if (!info.data_transforms.empty())
+    options.folder.preset = parse_augmentation_name(
+        std::string_view(info.data_transforms).substr(0, info.data_transforms.find(' ')));
+  return options;
+}
+
 /// The test set, the training images, or those that training held out.
-std::shared_ptr<const Dataset> dataset_of(const EvalCommand& c, const ModelInfo& info) {
-  if (c.split == "test") return open_dataset(c.data, DatasetSplit::kTest);
-  const auto all = open_dataset(c.data, DatasetSplit::kTrain);
-  if (info.val_count == 0) {
-    if (c.split == "val")
-      throw ConfigError("[eval] the model was trained without held-out images; use --split test");
-    return all;
-  }
-  auto split = split_validation(all->size(), info.val_count, info.val_seed);
-  return std::make_shared<const Subset>(all, c.split == "val" ? split.validation : split.train);
+std::shared_ptr<const Dataset> dataset_of(const EvalCommand& c, const LoadedModel& model) {
+  const ModelInfo& info = model.info;
+  DataSource source(c.data, data_options_of(c, model));
+  if (!info.data_split.empty() && source.split_name() != info.data_split)
+    throw ConfigError(fmt::format(
+        "[eval] the model was trained with split '{}', this data has '{}'; give the same folder "
+        "and --test-list",
+        info.data_split, source.split_name()));
+  if (!source.description().empty()) fmt::print(stderr, "{}\n", source.description());
+  if (c.split == "test") return source.test();
+  if (c.split == "train") return source.train();
+  auto validation = source.validation();
+  if (validation == nullptr)
+    throw ConfigError("[eval] the model was trained without held-out images; use --split test");
+  return validation;
 }
 
 ordered_json to_json(const ThresholdReport& report, std::span<const float> thresholds) {
@@ -104,7 +126,7 @@ void run(const EvalCommand& c) {
     throw ConfigError(
         fmt::format("[eval] {} holds one side of a split; give the run or whole model", c.model));
   const auto sets = threshold_sets(c.thresholds, model.network->num_exits() - 1);
-  const auto dataset = dataset_of(c, model.info);
+  const auto dataset = dataset_of(c, model);
   const Normalization normalization{model.info.mean, model.info.std};
   const auto plan = Plan::lower(*model.network, model.network->whole());
   ExitPredictions data;
@@ -148,7 +170,13 @@ void add_eval_command(CLI::App& app) {
   const auto command = std::make_shared<EvalCommand>();
   eval->add_option("model", command->model, "Run folder (its best checkpoint) or model file")
       ->required();
-  eval->add_option("--data", command->data, "Data set: cifar10:DIR or cifar100:DIR")->required();
+  eval->add_option("--data", command->data, "Data set: cifar10:DIR, cifar100:DIR or folder:DIR")
+      ->required();
+  eval->add_option("--test-list", command->test_list,
+                   "folder: the list of test images that training was given");
+  eval->add_option("--cache", command->cache, "folder: keep decoded, resized images here");
+  eval->add_flag("--skip-corrupt", command->skip_corrupt,
+                 "folder: count and leave out damaged images");
   eval->add_option("--split", command->split, "test, val (held out by training) or train")
       ->check(CLI::IsMember({"test", "val", "train"}))
       ->capture_default_str();

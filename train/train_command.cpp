@@ -36,17 +36,35 @@ void add_model_options(CLI::App& app, TrainOptions& o) {
 }
 
 void add_data_options(CLI::App& app, TrainOptions& o) {
-  app.add_option("--data", o.data, "Data set: cifar10:DIR or cifar100:DIR");
+  app.add_option("--data", o.data, "Data set: cifar10:DIR, cifar100:DIR or folder:DIR");
   app.add_option("--val", o.val,
-                 "Training images held out for validation, chosen by seed (0: none)")
+                 "Training images held out for validation, chosen by seed (0: none; default of a "
+                 "folder: a tenth)")
       ->capture_default_str();
-  app.add_option("--augment", o.hyper.augment, "crop-flip (padding 4) or none")
+  app.add_option("--augment", o.hyper.augment,
+                 "crop-flip (padding 4), none, imagenet (random resized crop, flip) or pacheco")
       ->capture_default_str();
   app.add_flag("--shuffle,!--no-shuffle", o.shuffle,
                "Shuffle each epoch (default) or keep the order");
   app.add_option("--loader-threads", o.loader_threads,
                  "Threads that prepare batches; results do not depend on it")
       ->capture_default_str();
+}
+
+void add_photo_options(CLI::App& app, TrainOptions& o) {
+  PhotoFlags& photos = o.photos;
+  app.add_option("--image-size", photos.image_size,
+                 "folder: side of the square images (0: 224; 300 with pacheco)")
+      ->capture_default_str();
+  app.add_option("--split", photos.split,
+                 "folder: clean, or as-published (LEAKY, of Pacheco et al.: most test images are "
+                 "training images)")
+      ->capture_default_str();
+  app.add_option("--test-list", photos.test_list,
+                 "folder: file with the paths of the test images, one a line");
+  app.add_option("--cache", photos.cache, "folder: keep decoded, resized images in this folder");
+  app.add_flag("--skip-corrupt", photos.skip_corrupt,
+               "folder: decode all images first, count and leave out the damaged ones");
 }
 
 void add_recipe_options(CLI::App& app, TrainOptions& o) {
@@ -101,6 +119,7 @@ void add_all_options(CLI::App& app, TrainCommand& command) {
   add_model_options(app, command.options);
   add_network_flags(app, command.network_options, command.exit_after);
   add_data_options(app, command.options);
+  add_photo_options(app, command.options);
   add_recipe_options(app, command.options);
   add_run_options(app, command);
 }

@@ -62,10 +62,19 @@ RecipeOptions scaled_to_epochs(RecipeOptions recipe, std::int64_t epochs) {
   return recipe;
 }
 
-Augmentation parse_augmentation(const std::string& name) {
-  if (name == "none") return Augmentation::kNone;
-  if (name == "crop-flip") return Augmentation::kCropFlip;
-  throw ConfigError(fmt::format("[train] --augment '{}', expected none or crop-flip", name));
+Augmentation parse_augmentation(const std::string& name) { return parse_augmentation_name(name); }
+
+DataOptions data_options(const TrainOptions& o) {
+  const bool is_folder = o.data.starts_with("folder:");
+  return {.val_count = is_folder && o.val == kDefaultVal ? -1 : o.val,
+          .seed = static_cast<std::uint64_t>(o.seed),
+          .folder = {.side = o.photos.image_size,
+                     .preset = parse_augmentation(o.hyper.augment),
+                     .cache = o.photos.cache},
+          .split = parse_split_mode(o.photos.split),
+          .test_list = o.photos.test_list,
+          .skip_corrupt = o.photos.skip_corrupt,
+          .threads = o.loader_threads};
 }
 
 std::vector<double> default_exit_weights(std::int64_t num_exits) {
@@ -79,7 +88,8 @@ void validate(const TrainOptions& o) {
   constexpr std::int64_t kMany = 1000000000;
   constexpr double kLarge = 1e9;
   const RecipeOptions& h = o.hyper;
-  if (o.data.empty()) throw ConfigError("[train] no data; give --data cifar10:DIR or cifar100:DIR");
+  if (o.data.empty())
+    throw ConfigError("[train] no data; give --data cifar10:DIR, cifar100:DIR or folder:DIR");
   static_cast<void>(parse_schedule(h.schedule));
   require_range<std::int64_t>("--epochs", h.epochs, 1, kMany);
   require_range<std::int64_t>("--batch", h.batch, 2, 1 << 20);
@@ -91,6 +101,7 @@ void validate(const TrainOptions& o) {
   require_range("--ema", h.ema_decay, 0.0, 0.999999);
   require_range("--checkpoint-seconds", o.checkpoint_seconds, 0.0, kLarge);
   require_range<std::int64_t>("--val", o.val, 0, kMany);
+  require_range<std::int64_t>("--image-size", o.photos.image_size, 0, 4096);
   require_range<std::int64_t>("--max-steps", o.max_steps, 0, kMany);
   require_range<std::int64_t>("--patience", o.patience, 0, kMany);
   require_range<std::int64_t>("--loader-threads", o.loader_threads, 1, 256);
@@ -138,6 +149,12 @@ std::string to_toml(const TrainOptions& o) {
   if (!o.exit_weights.empty())
     put("exit-weights", fmt::format("[{}]", fmt::join(o.exit_weights, ",")));
   put("val", o.val);
+  const PhotoFlags& photos = o.photos;
+  if (photos.image_size > 0) put("image-size", photos.image_size);
+  if (photos.split != "clean") put_text("split", photos.split);
+  if (!photos.test_list.empty()) put_text("test-list", photos.test_list);
+  if (!photos.cache.empty()) put_text("cache", photos.cache);
+  if (photos.skip_corrupt) put("skip-corrupt", true);
   put("seed", o.seed);
   put("threads", o.threads);
   put("loader-threads", o.loader_threads);

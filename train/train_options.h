@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "data/source.h"
 #include "data/transform.h"
 #include "layers/network.h"
 
@@ -32,15 +33,28 @@ struct RecipeOptions {
   std::string augment = "crop-flip";
 };
 
+/// How many images validate without --val: 5,000 of CIFAR, a tenth of a folder.
+inline constexpr std::int64_t kDefaultVal = 5000;
+
+/// Options of photographs; see DataOptions.
+struct PhotoFlags {
+  std::int64_t image_size = 0;  ///< 0: of the augmentation
+  std::string split = "clean";
+  std::string test_list;
+  std::string cache;
+  bool skip_corrupt = false;
+};
+
 struct TrainOptions {
   NetworkConfig network{
       .name = "resnet44", .classes = 0, .early_exits = kDefaultExits};  ///< classes 0: of the data
-  std::string data;  ///< "cifar10:DIR" or "cifar100:DIR"
+  std::string data;  ///< "cifar10:DIR", "cifar100:DIR", "folder:DIR"
   std::filesystem::path out = "runs/train";
   std::string recipe = "fast";
   RecipeOptions hyper;
   std::vector<double> exit_weights;  ///< loss weight of each exit; empty: default_exit_weights
-  std::int64_t val = 5000;           ///< training images held out by seed
+  std::int64_t val = kDefaultVal;    ///< training images held out by seed
+  PhotoFlags photos;                 ///< of folder:DIR alone
   std::int64_t seed = 1;
   std::int64_t threads = 0;  ///< 0: all CPUs
   std::int64_t loader_threads = 1;
@@ -59,8 +73,11 @@ struct TrainOptions {
 /// their place in the run.
 [[nodiscard]] RecipeOptions scaled_to_epochs(RecipeOptions recipe, std::int64_t epochs);
 
-/// "none" or "crop-flip"; throws ConfigError otherwise.
+/// "none", "crop-flip", "imagenet" or "pacheco"; throws ConfigError otherwise.
 [[nodiscard]] Augmentation parse_augmentation(const std::string& name);
+
+/// Where a run's images come from. The default of `val` means a tenth of a folder.
+[[nodiscard]] DataOptions data_options(const TrainOptions& options);
 
 /// Weights of eq. 5 of Dong et al.: 0.2 0.3 0.5 for two early exits, 0.2 0.2 0.2 0.4 for three
 /// (the printed numbers are one short; these sum to 1), else equal shares.

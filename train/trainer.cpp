@@ -10,7 +10,6 @@
 #include "core/error.h"
 #include "core/kernels/sgd_step.h"
 #include "core/threads.h"
-#include "data/split.h"
 #include "layers/models/registry.h"
 #include "layers/softmax_cross_entropy.h"
 #include "layers/weighted_sum.h"
@@ -79,16 +78,16 @@ Trainer::Trainer(TrainOptions options, bool resume)
 Trainer::~Trainer() = default;
 
 void Trainer::open_data() {
-  const auto all = open_dataset(options_.data, DatasetSplit::kTrain);
-  normalization_ = all->normalization();
-  class_names_ = all->class_names();
-  train_data_ = all;
-  if (options_.val > 0) {
-    const auto split =
-        split_validation(all->size(), options_.val, static_cast<std::uint64_t>(options_.seed));
-    train_data_ = std::make_shared<const Subset>(all, split.train);
-    val_data_ = std::make_shared<const Subset>(all, split.validation);
-  }
+  source_ = std::make_unique<DataSource>(options_.data, data_options(options_));
+  train_data_ = source_->train();
+  val_data_ = source_->validation();
+  options_.val = source_->val_count();
+  normalization_ = train_data_->normalization();
+  class_names_ = train_data_->class_names();
+  if (!source_->description().empty()) progress_.line(source_->description());
+  for (const std::string& message : source_->left_out()) progress_.line("left out: " + message);
+  if (!source_->split_lines().empty())
+    write_file_atomically(options_.out / "split.tsv", source_->split_lines());
   loader_ = std::make_unique<Loader>(
       train_data_, LoaderOptions{.batch = options_.hyper.batch,
                                  .threads = options_.loader_threads,
@@ -111,10 +110,11 @@ void Trainer::build_network() {
   network_ = make_network(options_.network, rng);
   options_.network = network_->config();  // with the exits that it really has
   const Shape image = train_data_->image_shape();
-  if (network_->input_shape() != Shape{1, image[0], image[1], image[2]})
-    throw ConfigError(fmt::format("[train] {} reads {}, the images are {}; see its options",
-                                  options_.network.name, network_->input_shape().to_string(),
-                                  image.to_string()));
+  const Shape& input = network_->input_shape();
+  if (input != Shape{1, image[0], image[1], image[2]})
+    throw ConfigError(fmt::format("[train] images are {}, {} takes {}; see --image-size and the "
+                                  "network's own options",
+                                  image.to_string(), options_.network.name, input.to_string()));
   if (h.ema_decay > 0.0) average_ = make_network(options_.network, rng);
 
   std::vector<double> weights = options_.exit_weights;
@@ -289,9 +289,9 @@ void Trainer::finish_epoch() {
 }
 
 void Trainer::finish_run() {
-  const auto test = open_dataset(options_.data, DatasetSplit::kTest);
+  const auto test = source_->test();
   const auto result = validate_network(evaluated_network(), test, normalization_, exit_weights_);
-  write_run_result(options_, at_, test->checksum(), result);
+  write_run_result(options_, at_, {test->checksum(), source_->description()}, result);
   progress_.line(fmt::format(
       "done after {} epochs, {} steps, {:.0f} s: test accuracy by exit {} %; in {}", at_.epoch,
       at_.step, at_.seconds, accuracies(result.accuracy), options_.out.string()));
@@ -316,7 +316,9 @@ TrainingState Trainer::state() {
                  .std = normalization_.std,
                  .val_count = options_.val,
                  .val_seed = static_cast<std::uint64_t>(options_.seed),
-                 .cut = ""};
+                 .cut = "",
+                 .data_split = source_->split_name(),
+                 .data_transforms = source_->transforms_name()};
   return {.network = network_.get(),
           .average = average_.get(),
           .optimizer = optimizer_.get(),

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "data/loader.h"
+#include "data/source.h"
 #include "layers/network.h"
 #include "optim/schedule.h"
 #include "train/checkpoint.h"
@@ -17,7 +18,8 @@ namespace branchy {
 enum class TrainingEnd { kFinished, kInterrupted };
 
 /// One run: network, optimiser, data and folder. The run folder holds config.toml, metrics.jsonl,
-/// metrics.csv, last.safetensors, best.safetensors and, when finished, result.json.
+/// metrics.csv, last.safetensors, best.safetensors and, when finished, result.json; for photographs
+/// split.tsv too.
 ///
 /// The run is a pure function of the options, the data, the initial weights and the thread count:
 /// data order and augmentation are keyed by (seed, epoch, index), the rate by the step.
@@ -51,6 +53,7 @@ class Trainer {
   [[nodiscard]] MultiExitNetwork& evaluated_network();
 
   TrainOptions options_;
+  std::unique_ptr<DataSource> source_;
   std::shared_ptr<const Dataset> train_data_, val_data_;
   Normalization normalization_{};
   std::vector<std::string> class_names_;
