@@ -13,6 +13,7 @@
 #include "layers/models/registry.h"
 #include "layers/softmax_cross_entropy.h"
 #include "layers/weighted_sum.h"
+#include "optim/sgd.h"
 #include "train/divergence.h"
 #include "train/interrupt.h"
 #include "train/run_result.h"

@@ -58,7 +58,7 @@ class Trainer {
   Normalization normalization_{};
   std::vector<std::string> class_names_;
   std::unique_ptr<MultiExitNetwork> network_, average_;
-  std::unique_ptr<Sgd> optimizer_;
+  std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Loader> loader_;
   std::unique_ptr<MetricsLog> metrics_;
   ScheduleParams schedule_;
