@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "layers/models/registry.h"
+#include "layers/name_list.h"
 #include "layers/network_options.h"
 
 namespace branchy {
@@ -114,6 +115,16 @@ Metadata to_metadata(const ModelInfo& info) {
   return metadata;
 }
 
+bool is_model_file(const SafetensorsFile& file) {
+  const auto found = file.metadata().find("format");
+  return found != file.metadata().end() && found->second.starts_with("branchy");
+}
+
+bool is_extra_tensor(std::string_view name) {
+  return name.starts_with(kOptimizerPrefix) || name.starts_with(kAveragePrefix) ||
+         name.starts_with(kOriginPrefix);
+}
+
 ModelInfo parse_model_info(const SafetensorsFile& file) {
   constexpr std::int64_t kMaxCount = 1000000;
   const MetadataReader reader(file);
@@ -153,31 +164,22 @@ ModelInfo parse_model_info(const SafetensorsFile& file) {
 void load_state(const SafetensorsFile& file, const std::string& prefix,
                 const std::vector<StateEntry>& state, bool exact) {
   std::vector<std::string> missing;
-  std::set<std::string> surplus;
+  std::set<std::string> surplus_names;
   for (const auto& [name, entry] : file.entries())
-    if (prefix.empty() ? !name.starts_with(kOptimizerPrefix) && !name.starts_with(kAveragePrefix)
-                       : name.starts_with(prefix))
-      surplus.insert(name);
+    if (prefix.empty() ? !is_extra_tensor(name) : name.starts_with(prefix))
+      surplus_names.insert(name);
   for (const StateEntry& entry : state) {
     const std::string name = prefix + entry.name;
-    surplus.erase(name);
+    surplus_names.erase(name);
     if (!file.contains(name)) missing.push_back(name);
   }
-  const auto list = [](const auto& names) {
-    std::string text;
-    std::size_t count = 0;
-    for (const std::string& name : names) {
-      if (++count > 4) return fmt::format("{} and {} more", text, names.size() - 4);
-      text += (text.empty() ? "" : ", ") + name;
-    }
-    return text;
-  };
+  const std::vector<std::string> surplus(surplus_names.begin(), surplus_names.end());
   if (!missing.empty())
     throw DataError(fmt::format("[{}] {} tensors missing ({}); the file is of another network",
-                                file.path().string(), missing.size(), list(missing)));
+                                file.path().string(), missing.size(), name_list(missing)));
   if (exact && !surplus.empty())
     throw DataError(fmt::format("[{}] {} surplus tensors ({}); the file is of another network",
-                                file.path().string(), surplus.size(), list(surplus)));
+                                file.path().string(), surplus.size(), name_list(surplus)));
   for (const StateEntry& entry : state) {
     const Tensor loaded = file.tensor(prefix + entry.name);
     Tensor& target = entry.variable->mutable_value();

@@ -85,6 +85,10 @@ LayerPtr final_classifier(std::int64_t classes, Rng& rng) {
 // stem 3->16, then three stages of seven residual blocks:
 //   layer1 16x32x32, layer2 32x16x16, layer3 64x8x8; global average pool; linear 64->classes.
 std::unique_ptr<MultiExitNetwork> resnet44(const NetworkConfig& config, Rng& rng) {
+  OptionReader options(config);
+  const Shortcut shortcut = options.choice("shortcut", {"projection", "option-a"}) == "option-a"
+                                ? Shortcut::kOptionA
+                                : Shortcut::kProjection;
   std::vector<MultiExitNetwork::Block> blocks;
   blocks.push_back(stem(rng));
   std::int64_t in = 16;
@@ -92,12 +96,12 @@ std::unique_ptr<MultiExitNetwork> resnet44(const NetworkConfig& config, Rng& rng
     const std::int64_t width = std::int64_t{8} << stage;
     for (std::int64_t i = 0; i < kBlocksPerStage; ++i) {
       const std::int64_t stride = stage > 1 && i == 0 ? 2 : 1;
-      blocks.push_back(residual(fmt::format("layer{}.{}", stage, i), {in, width, stride}, rng));
+      blocks.push_back(
+          residual(fmt::format("layer{}.{}", stage, i), {in, width, stride, shortcut}, rng));
       in = width;
     }
   }
 
-  OptionReader options(config);
   return assemble(
       config, options,
       {.input = Shape{1, 3, 32, 32},

@@ -57,17 +57,16 @@ LayerPtr early_exit(std::vector<std::int64_t> widths, std::int64_t size, std::in
   return layers;
 }
 
-LayerPtr classifier(float dropout, std::int64_t classes, Rng& rng) {
-  constexpr std::int64_t kHidden = 4096;
+LayerPtr classifier(std::int64_t hidden, float dropout, std::int64_t classes, Rng& rng) {
   auto layers = std::make_unique<Sequential>();
   layers->add("flatten", std::make_unique<Flatten>());
-  layers->add("0", std::make_unique<Linear>(LinearParams{.in = 512, .out = kHidden}, rng));
+  layers->add("0", std::make_unique<Linear>(LinearParams{.in = 512, .out = hidden}, rng));
   layers->add("1", std::make_unique<Activation>(ActivationKind::kRelu));
   layers->add("2", std::make_unique<Dropout>(dropout));
-  layers->add("3", std::make_unique<Linear>(LinearParams{.in = kHidden, .out = kHidden}, rng));
+  layers->add("3", std::make_unique<Linear>(LinearParams{.in = hidden, .out = hidden}, rng));
   layers->add("4", std::make_unique<Activation>(ActivationKind::kRelu));
   layers->add("5", std::make_unique<Dropout>(dropout));
-  layers->add("6", std::make_unique<Linear>(LinearParams{.in = kHidden, .out = classes}, rng));
+  layers->add("6", std::make_unique<Linear>(LinearParams{.in = hidden, .out = classes}, rng));
   return layers;
 }
 
@@ -89,9 +88,10 @@ std::vector<PaperExit> paper_exits(std::int64_t early_exits, std::int64_t classe
 }  // namespace
 
 // 13 convolutions with batch norm and five max poolings, 3x32x32 -> 512x1x1; then
-// 512-4096-4096-classes with dropout.
+// 512-hidden-hidden-classes with dropout.
 std::unique_ptr<MultiExitNetwork> vgg16_bn(const NetworkConfig& config, Rng& rng) {
   OptionReader options(config);
+  const std::int64_t hidden = options.integer("hidden", 4096, 1, 65536);
   const auto dropout = static_cast<float>(options.number("dropout", 0.5, 0.0, 0.99));
   return assemble(
       config, options,
@@ -99,7 +99,7 @@ std::unique_ptr<MultiExitNetwork> vgg16_bn(const NetworkConfig& config, Rng& rng
        .blocks = trunk(rng),
        .first_number = 1,
        .paper_exits = [&](std::int64_t count) { return paper_exits(count, config.classes); },
-       .final_exit = [&](Rng& r) { return classifier(dropout, config.classes, r); },
+       .final_exit = [&](Rng& r) { return classifier(hidden, dropout, config.classes, r); },
        .final_prefix = "classifier."},
       rng);
 }

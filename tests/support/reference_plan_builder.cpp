@@ -135,6 +135,19 @@ PlanValue ReferencePlanBuilder::pool(PlanValue src, const PoolOp& op) {
   return keep(d, std::move(dst));
 }
 
+PlanValue ReferencePlanBuilder::subsample(PlanValue src, const SubsampleOp& op) {
+  const Shape s = shape(src);
+  const Shape d{s[0], op.front + s[1] + op.behind, (s[2] + op.stride - 1) / op.stride,
+                (s[3] + op.stride - 1) / op.stride};
+  auto dst = zeros(d);
+  for_each(d, [&](auto n, auto c, auto h, auto w) {
+    if (c >= op.front && c < op.front + s[1])
+      dst[index_of(d, n, c, h, w)] =
+          values(src)[index_of(s, n, c - op.front, h * op.stride, w * op.stride)];
+  });
+  return keep(d, std::move(dst));
+}
+
 PlanValue ReferencePlanBuilder::linear(PlanValue src, const LinearOp& op) {
   const Shape s = shape(src);
   const auto outputs = static_cast<std::size_t>(op.weights.dim(0));
