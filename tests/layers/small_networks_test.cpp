@@ -115,7 +115,7 @@ TEST(FeatureCodec, HasThePrintedCountsAndShapes) {
   const auto wide = make("feature_codec", 10, {{"kernel", "3"}});
   EXPECT_EQ(total_cost(wide->profile_trunk(1)).ptflops, 2365440);
   const NoGradGuard guard;
-  for (const auto* network : {codec.get(), wide.get()})
+  for (MultiExitNetwork* network : {codec.get(), wide.get()})
     EXPECT_EQ(network->forward(Variable(Tensor::zeros(Shape{2, 128, 16, 16})), {})[0].shape(),
               (Shape{2, 128, 16, 16}));
   test::expect_error<ConfigError>(
