@@ -34,6 +34,13 @@ bool is_image_name(const fs::path& path) {
       fmt::format("[{}] cannot list the folder: {}; check the path", path.string(), cause));
 }
 
+/// Lists of paths have one a line.
+void refuse_line_break(const fs::path& path) {
+  if (path.filename().string().find_first_of("\r\n") != std::string::npos)
+    throw DataError(fmt::format("[{}] a name with a line break in it; rename a file or directory",
+                                path.parent_path().string()));
+}
+
 /// The names of the directories in `folder`, byte-wise sorted.
 std::vector<std::string> directories_in(const fs::path& folder) {
   std::vector<std::string> names;
@@ -41,7 +48,9 @@ std::vector<std::string> directories_in(const fs::path& folder) {
   fs::directory_iterator entry(folder, error);
   for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
     const std::string name = entry->path().filename().string();
-    if (entry->is_directory() && !name.starts_with('.')) names.push_back(name);
+    if (!entry->is_directory() || name.starts_with('.')) continue;
+    refuse_line_break(entry->path());
+    names.push_back(name);
   }
   if (error) refuse(folder, error.message());
   std::sort(names.begin(), names.end());
@@ -56,6 +65,7 @@ std::vector<std::string> images_below(const fs::path& folder) {
   fs::recursive_directory_iterator entry(folder, fs::directory_options::follow_directory_symlink,
                                          error);
   for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
+    refuse_line_break(entry->path());
     if (!is_image_name(entry->path()) || entry->is_directory()) continue;
     const fs::path relative = entry->path().lexically_relative(folder);
     found.emplace_back(relative.parent_path().generic_string(), relative.filename().string());
@@ -140,13 +150,13 @@ void FolderDataset::read_through(const Pipeline& pipeline, std::int64_t index, R
   const fs::path path = listing_.root / at(index).path;
   Image image;
   if (cache_ == nullptr) {
-    image = pipeline.apply_fixed(read_image(path));
+    image = read_photo(path, pipeline);
   } else {
     const fs::path entry = cache_->entry_of(path, pipeline.fixed_description());
     if (std::optional<Image> kept = cache_->load(entry)) {
       image = std::move(*kept);
     } else {
-      image = pipeline.apply_fixed(read_image(path));
+      image = read_photo(path, pipeline);
       cache_->store(entry, image);
     }
   }

@@ -130,14 +130,20 @@ Image decode_pnm(std::span<const std::uint8_t> bytes, std::string_view place,
   return image;
 }
 
+/// Four bytes as a big-endian number; the caller has checked that they are there.
+std::size_t big_endian_32(std::span<const std::uint8_t> bytes, std::size_t at) {
+  std::size_t number = 0;
+  for (std::size_t i = 0; i < 4; ++i) number = 256 * number + bytes[at + i];
+  return number;
+}
+
 /// Whether every chunk of a PNG lies in the file and no data chunk is empty, for which stb_image
 /// would copy to a null pointer.
 bool has_sound_png_chunks(std::span<const std::uint8_t> bytes) {
   constexpr std::size_t kFrame = 12;  // length, type and checksum
   std::size_t at = 8;
   while (bytes.size() >= kFrame && at <= bytes.size() - kFrame) {
-    std::size_t length = 0;
-    for (std::size_t i = 0; i < 4; ++i) length = 256 * length + bytes[at + i];
+    const std::size_t length = big_endian_32(bytes, at);
     const std::string_view type(reinterpret_cast<const char*>(bytes.data()) + at + 4, 4);
     if (type == "IEND") return true;
     if (length > bytes.size() - kFrame - at || (type == "IDAT" && length == 0)) return false;
@@ -146,15 +152,30 @@ bool has_sound_png_chunks(std::span<const std::uint8_t> bytes) {
   return false;
 }
 
-/// Refuses what stb_image 2.27 is known to handle wrongly.
-void check_structure(std::string_view place, std::span<const std::uint8_t> bytes) {
-  if (bytes[0] == 0xFF && !has_sound_huffman_tables(bytes))
-    throw DataError(fmt::format("[{}] the image is damaged (Huffman table); {}", place, kRemedy));
-  if (bytes[0] == 0x89 && !has_sound_png_chunks(bytes))
+/// Refuses PNG files that stb_image 2.27 is known to handle wrongly, and names the size of those
+/// beyond its own limit, which it would not.
+void check_png(std::string_view place, std::span<const std::uint8_t> bytes,
+               const ImageLimits& limits) {
+  constexpr std::size_t kHeaderAt = 12;  // behind the signature and the chunk's length
+  constexpr std::string_view kHeader = "IHDR";
+  if (bytes.size() >= kHeaderAt + 12 &&
+      std::equal(kHeader.begin(), kHeader.end(), bytes.begin() + kHeaderAt))
+    check_size(place, static_cast<std::int64_t>(big_endian_32(bytes, kHeaderAt + 4)),
+               static_cast<std::int64_t>(big_endian_32(bytes, kHeaderAt + 8)), limits);
+  if (!has_sound_png_chunks(bytes))
     throw DataError(
         fmt::format("[{}] the image is damaged or truncated (PNG chunk); {}", place, kRemedy));
+}
+
+/// The same for JPEG files.
+void check_jpeg(std::string_view place, std::span<const std::uint8_t> bytes,
+                const ImageLimits& limits) {
+  const JpegFrame frame = read_jpeg_frame(bytes);
+  if (frame.channels > 0) check_size(place, frame.width, frame.height, limits);
+  if (!has_sound_huffman_tables(bytes))
+    throw DataError(fmt::format("[{}] the image is damaged (Huffman table); {}", place, kRemedy));
   // Without the marker nobody can tell ink from light; stb_image would take it for YCbCr.
-  if (bytes[0] == 0xFF && is_unmarked_cmyk(bytes))
+  if (frame.channels == 4 && !frame.is_adobe)
     throw DataError(fmt::format(
         "[{}] a JPEG of four channels (CMYK) without Adobe's marker; convert it to RGB", place));
 }
@@ -179,7 +200,8 @@ Image decode_image(std::span<const std::uint8_t> bytes, std::string_view place,
   if (is_pnm(bytes)) return decode_pnm(bytes, place, limits);
   if (!bytes.empty()) {
     refuse_other_formats(place, bytes);
-    check_structure(place, bytes);
+    if (bytes[0] == 0x89) check_png(place, bytes, limits);
+    if (bytes[0] == 0xFF) check_jpeg(place, bytes, limits);
   }
   const std::size_t base_limit = 4 * bytes.size() + (std::size_t{16} << 20U);
   allocation_limit = base_limit;
@@ -207,7 +229,8 @@ Image decode_image(std::span<const std::uint8_t> bytes, std::string_view place,
   return turn_upright(std::move(image), exif_orientation(bytes));
 }
 
-Image read_image(const std::filesystem::path& path, const ImageLimits& limits) {
+std::vector<std::uint8_t> read_image_bytes(const std::filesystem::path& path,
+                                           const ImageLimits& limits) {
   std::error_code error;
   const std::uintmax_t size = std::filesystem::file_size(path, error);
   if (error)
@@ -222,7 +245,11 @@ Image read_image(const std::filesystem::path& path, const ImageLimits& limits) {
   if (!file)
     throw IoError(fmt::format("[{}] cannot read the image: {}; check its permissions",
                               path.string(), std::strerror(errno)));
-  return decode_image(bytes, path.string(), limits);
+  return bytes;
+}
+
+Image read_image(const std::filesystem::path& path, const ImageLimits& limits) {
+  return decode_image(read_image_bytes(path, limits), path.string(), limits);
 }
 
 }  // namespace branchy

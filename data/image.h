@@ -29,7 +29,11 @@ struct ImageLimits {
 /// for another format, CMYK without the marker, a damaged file, or a size beyond `limits`.
 [[nodiscard]] Image decode_image(std::span<const std::uint8_t> bytes, std::string_view place,
                                  const ImageLimits& limits = {});
-/// decode_image() of a file; throws IoError when it cannot be read.
+/// The bytes of an image file. Throws IoError when it cannot be read, DataError when it is larger
+/// than `limits` allow.
+[[nodiscard]] std::vector<std::uint8_t> read_image_bytes(const std::filesystem::path& path,
+                                                         const ImageLimits& limits = {});
+/// decode_image() of read_image_bytes().
 [[nodiscard]] Image read_image(const std::filesystem::path& path, const ImageLimits& limits = {});
 
 /// Bilinear with antialiasing when shrinking, the aspect ratio ignored: torchvision's

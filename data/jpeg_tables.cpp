@@ -88,11 +88,11 @@ bool has_sound_huffman_tables(std::span<const std::uint8_t> bytes) {
   return true;
 }
 
-bool is_unmarked_cmyk(std::span<const std::uint8_t> bytes) {
+JpegFrame read_jpeg_frame(std::span<const std::uint8_t> bytes) {
   constexpr std::array<std::uint8_t, 5> kAdobe = {'A', 'd', 'o', 'b', 'e'};
-  constexpr std::size_t kChannelsAt = 9;  // marker, length, precision, height and width before it
-  bool is_marked = false;
-  std::size_t channels = 0;
+  constexpr std::size_t kFrameBytes = 10;  // marker, length, precision, height, width, channels
+  const auto number = [bytes](std::size_t at) { return 256 * bytes[at] + bytes[at + 1]; };
+  JpegFrame frame;
   std::size_t at = 2;
   while (at + 4 <= bytes.size() && bytes[at + 1] != kScan && bytes[at + 1] != kEndOfImage) {
     const std::uint8_t marker = bytes[at + 1];
@@ -100,15 +100,19 @@ bool is_unmarked_cmyk(std::span<const std::uint8_t> bytes) {
       ++at;
       continue;
     }
-    const std::size_t length = std::size_t{256} * bytes[at + 2] + bytes[at + 3];
-    const bool is_frame = marker >= 0xC0 && marker <= kProgressiveFrame;
-    if (is_frame && at + kChannelsAt < bytes.size()) channels = bytes[at + kChannelsAt];
+    const auto length = static_cast<std::size_t>(number(at + 2));
+    if (marker >= 0xC0 && marker <= kProgressiveFrame && at + kFrameBytes <= bytes.size()) {
+      frame.height = number(at + 5);
+      frame.width = number(at + 7);
+      frame.channels = bytes[at + 9];
+    }
     if (marker == 0xEE && length >= 14 && at + 4 + kAdobe.size() <= bytes.size())
-      is_marked = is_marked || std::equal(kAdobe.begin(), kAdobe.end(),
-                                          bytes.begin() + static_cast<std::ptrdiff_t>(at) + 4);
+      frame.is_adobe =
+          frame.is_adobe || std::equal(kAdobe.begin(), kAdobe.end(),
+                                       bytes.begin() + static_cast<std::ptrdiff_t>(at) + 4);
     at += 2 + length;
   }
-  return channels == 4 && !is_marked;
+  return frame;
 }
 
 }  // namespace branchy

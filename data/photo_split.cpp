@@ -10,7 +10,6 @@
 
 #include "core/error.h"
 #include "core/rng.h"
-#include "data/digest.h"
 
 namespace branchy {
 
@@ -64,8 +63,12 @@ void draw_validation(const FolderListing& listing, const PhotoSplitOptions& opti
   split.validation = std::move(drawn.drawn);
 }
 
+bool has_test_list(const PhotoSplitOptions& options) {
+  return !options.test_list.empty() || !options.test_paths.empty();
+}
+
 PhotoSplit split_by_folders(const FolderListing& listing, const PhotoSplitOptions& options) {
-  if (options.mode != SplitMode::kClean || !options.test_list.empty())
+  if (options.mode != SplitMode::kClean || has_test_list(options))
     throw ConfigError(
         fmt::format("[{}] has folders train and val or test, which are the split; leave out "
                     "--split and --test-list",
@@ -83,12 +86,21 @@ PhotoSplit split_by_folders(const FolderListing& listing, const PhotoSplitOption
   return split;
 }
 
+PhotoSplit split_all(const FolderListing& listing, const PhotoSplitOptions& options) {
+  if (has_test_list(options))
+    throw ConfigError("[split] --split all takes every image; leave out --test-list");
+  PhotoSplit split{
+      .train = {}, .validation = {}, .test = {}, .name = "all", .description = "all images test"};
+  for (std::int64_t i = 0; i < std::ssize(listing.images); ++i) split.test.push_back(i);
+  return split;
+}
+
 PhotoSplit split_as_published(const FolderListing& listing, const PhotoSplitOptions& options) {
   const std::int64_t size = std::ssize(listing.images);
   const std::int64_t num_test = size / kShare;
   const std::int64_t num_left = size - num_test;
   const std::int64_t num_validation = num_left / kShare;
-  if (num_test == 0 || num_validation == 0 || !options.test_list.empty() ||
+  if (num_test == 0 || num_validation == 0 || has_test_list(options) ||
       (options.val_count >= 0 && options.val_count != num_validation))
     throw ConfigError(
         fmt::format("[{}] the as-published split of {} images has {} for testing and {} for "
@@ -118,41 +130,51 @@ PhotoSplit split_as_published(const FolderListing& listing, const PhotoSplitOpti
   return split;
 }
 
-/// The positions that the lines of `file` name, ascending.
-Positions read_test_list(const FolderListing& listing, const std::filesystem::path& file) {
-  std::map<std::string, std::int64_t> known;
-  for (std::size_t i = 0; i < listing.images.size(); ++i)
-    known[listing.images[i].path] = static_cast<std::int64_t>(i);
+/// A path that tests, and where it was named.
+struct NamedPath {
+  std::string path, place;
+};
+
+std::vector<NamedPath> read_test_list(const std::filesystem::path& file) {
   std::ifstream stream(file);
   if (!stream)
     throw IoError(fmt::format("[{}] cannot read the test list; check --test-list", file.string()));
-  std::set<std::int64_t> chosen;
+  std::vector<NamedPath> paths;
   std::int64_t number = 0;
   for (std::string line; std::getline(stream, line);) {
     ++number;
     if (line.ends_with('\r')) line.pop_back();
     if (line.empty() || line.starts_with('#')) continue;
-    const auto found = known.find(line);
-    if (found == known.end())
-      throw DataError(fmt::format(
-          "[{} line {}] '{}' is no image below {}; write paths such as '{}'", file.string(), number,
-          line, listing.root.string(), listing.images.front().path));
-    if (!chosen.insert(found->second).second)
-      throw DataError(fmt::format("[{} line {}] '{}' came before; name every image once",
-                                  file.string(), number, line));
+    paths.push_back({.path = line, .place = fmt::format("{} line {}", file.string(), number)});
   }
-  if (chosen.empty())
+  if (paths.empty())
     throw DataError(fmt::format("[{}] names no image; write one path a line", file.string()));
-  return {chosen.begin(), chosen.end()};
+  return paths;
 }
 
-std::string digest_of(const FolderListing& listing, const Positions& positions) {
-  Digest digest(DigestKind::kSha256);
-  for (const std::int64_t position : positions) {
-    const std::string line = listing.images[static_cast<std::size_t>(position)].path + "\n";
-    digest.update({reinterpret_cast<const std::uint8_t*>(line.data()), line.size()});
+std::vector<NamedPath> named_paths(const PhotoSplitOptions& options) {
+  if (!options.test_list.empty()) return read_test_list(options.test_list);
+  std::vector<NamedPath> paths;
+  for (const std::string& path : options.test_paths)
+    paths.push_back({.path = path, .place = "test list of the model"});
+  return paths;
+}
+
+/// Ascending positions of the images that the list names.
+Positions listed_positions(const FolderListing& listing, const PhotoSplitOptions& options) {
+  std::map<std::string, std::int64_t> known;
+  for (std::size_t i = 0; i < listing.images.size(); ++i)
+    known[listing.images[i].path] = static_cast<std::int64_t>(i);
+  std::set<std::int64_t> chosen;
+  for (const auto& [path, place] : named_paths(options)) {
+    const auto found = known.find(path);
+    if (found == known.end())
+      throw DataError(fmt::format("[{}] '{}' is no image below {}; write paths such as '{}'", place,
+                                  path, listing.root.string(), listing.images.front().path));
+    if (!chosen.insert(found->second).second)
+      throw DataError(fmt::format("[{}] '{}' came before; name every image once", place, path));
   }
-  return digest.finish();
+  return {chosen.begin(), chosen.end()};
 }
 
 }  // namespace
@@ -192,7 +214,21 @@ DrawnPositions draw_stratified(const FolderListing& listing, const Positions& po
   return result;
 }
 
+std::string to_lines(const FolderListing& listing, const PhotoSplit& split) {
+  std::string lines;
+  const auto append = [&](const char* part, const Positions& positions) {
+    for (const std::int64_t position : positions)
+      lines +=
+          fmt::format("{}\t{}\n", part, listing.images[static_cast<std::size_t>(position)].path);
+  };
+  append("train", split.train);
+  append("val", split.validation);
+  append("test", split.test);
+  return lines;
+}
+
 PhotoSplit split_photos(const FolderListing& listing, const PhotoSplitOptions& options) {
+  if (options.mode == SplitMode::kAll) return split_all(listing, options);
   if (listing.images.front().part != FolderPart::kAny) return split_by_folders(listing, options);
   if (options.mode == SplitMode::kAsPublished) return split_as_published(listing, options);
   const Positions all = positions_of(listing, FolderPart::kAny);
@@ -201,7 +237,7 @@ PhotoSplit split_photos(const FolderListing& listing, const PhotoSplitOptions& o
                    .test = {},
                    .name = "clean",
                    .description = fmt::format("clean, by seed {}", options.seed)};
-  if (options.test_list.empty()) {
+  if (!has_test_list(options)) {
     DrawnPositions drawn = draw_stratified(listing, all, std::ssize(all) / kShare,
                                            Rng({kTestStream, options.seed}).next_u64());
     split.test = std::move(drawn.drawn);
@@ -210,8 +246,8 @@ PhotoSplit split_photos(const FolderListing& listing, const PhotoSplitOptions& o
       throw ConfigError(fmt::format("[{}] {} images, too few to test on a tenth; give --test-list",
                                     listing.root.string(), all.size()));
   } else {
-    split.test = read_test_list(listing, options.test_list);
-    split.name = "test-list:" + digest_of(listing, split.test);
+    split.test = listed_positions(listing, options);
+    split.name = "test-list";
     split.description = fmt::format("clean, {} test images of a list, the rest by seed {}",
                                     split.test.size(), options.seed);
     std::set_difference(all.begin(), all.end(), split.test.begin(), split.test.end(),

@@ -16,9 +16,10 @@ namespace branchy {
 /// training and validation indices were drawn from positions of the images left after the test set
 /// was taken, but applied to all images, so most test images are training images too. Only to
 /// compare with their figures; another seed gives another such split, theirs is not reproduced.
-enum class SplitMode { kClean, kAsPublished };
+/// kAll: every image tests, to evaluate on a folder of its own.
+enum class SplitMode { kClean, kAsPublished, kAll };
 
-/// "clean" or "as-published"; throws ConfigError otherwise.
+/// "clean" or "as-published", what one can train on; throws ConfigError otherwise.
 [[nodiscard]] SplitMode parse_split_mode(std::string_view name);
 
 struct PhotoSplitOptions {
@@ -26,6 +27,8 @@ struct PhotoSplitOptions {
   /// A file with one path below the root a line (blank lines and those with # are comments): these
   /// are the test images, instead of a tenth by seed.
   std::filesystem::path test_list = {};
+  /// The same as a model file recorded it; for use without `test_list`.
+  std::vector<std::string> test_paths = {};
   std::int64_t val_count = -1;  ///< validation images; -1: a tenth of what the test set leaves
   std::uint64_t seed = 0;
 };
@@ -33,8 +36,7 @@ struct PhotoSplitOptions {
 /// Ascending positions in the listing.
 struct PhotoSplit {
   std::vector<std::int64_t> train, validation, test;
-  /// "clean", "as-published", "folders" or "test-list:" with the digest of the sorted paths.
-  std::string name;
+  std::string name;         ///< "clean", "as-published", "folders", "test-list" or "all"
   std::string description;  ///< for people, with counts and, where there is one, the leak
 };
 
@@ -44,6 +46,9 @@ struct PhotoSplit {
 /// repeated path.
 [[nodiscard]] PhotoSplit split_photos(const FolderListing& listing,
                                       const PhotoSplitOptions& options);
+
+/// One line for each image, part by part: "train", "val" or "test", tab, path.
+[[nodiscard]] std::string to_lines(const FolderListing& listing, const PhotoSplit& split);
 
 /// Draws `count` of `positions` by seed, from each class its share (largest remainders first, then
 /// lower labels) but never all of it. Both lists are ascending. Throws ConfigError when there are

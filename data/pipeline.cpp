@@ -131,6 +131,18 @@ std::string Pipeline::describe(std::size_t count) const {
   return text;
 }
 
+Image read_photo(const std::filesystem::path& path, const Pipeline& pipeline) {
+  Image image = read_image(path);
+  const std::int64_t height = image.height;
+  const std::int64_t width = image.width;
+  try {
+    return pipeline.apply_fixed(std::move(image));
+  } catch (const ConfigError& error) {
+    throw DataError(fmt::format("[{}] {}x{} pixels, too narrow: {}", path.string(), width, height,
+                                error.what()));
+  }
+}
+
 Pipeline evaluation_pipeline(Augmentation preset, std::int64_t side) {
   require_side(side);
   const std::int64_t shorter = preset == Augmentation::kPacheco ? side : (8 * side + 3) / 7;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
@@ -46,6 +47,7 @@ class Pipeline {
   [[nodiscard]] Image apply(Image image, Rng& rng) const;
   [[nodiscard]] Image apply_fixed(Image image) const;
   [[nodiscard]] Image apply_random(Image image, Rng& rng) const;
+  [[nodiscard]] const std::vector<TransformStep>& steps() const { return steps_; }
   /// "resize-shorter 256, center-crop 224".
   [[nodiscard]] std::string description() const { return describe(steps_.size()); }
   [[nodiscard]] std::string fixed_description() const { return describe(num_fixed_); }
@@ -56,6 +58,10 @@ class Pipeline {
   std::vector<TransformStep> steps_;
   std::size_t num_fixed_ = 0;
 };
+
+/// read_image() and the fixed steps of `pipeline`. Throws what read_image() does, and DataError for
+/// an image so narrow that a step cannot be done; all name the file.
+[[nodiscard]] Image read_photo(const std::filesystem::path& path, const Pipeline& pipeline);
 
 /// Photographs to squares of `side` pixels without chance. kPacheco: shorter side to `side`,
 /// central square. The others: shorter side to 8/7 of `side` (256 for 224), central square.

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "data/digest.h"
 #include "data/split.h"
 
 namespace branchy {
@@ -15,6 +16,12 @@ namespace {
 
 constexpr std::string_view kFolderForm = "folder:";
 constexpr std::int64_t kCifarValidation = 5000;
+
+std::string digest_of_text(const std::string& text) {
+  Digest digest(DigestKind::kSha256);
+  digest.update({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
+  return digest.finish();
+}
 
 constexpr std::array<std::string_view, kNumAugmentations> kAugmentationNames = {
     "none", "crop-flip", "pacheco", "imagenet"};
@@ -39,9 +46,15 @@ void DataSource::open_folder(const std::string& folder) {
   photos_ = std::make_shared<const FolderDataset>(list_folder(folder), options_.folder);
   split_ = split_photos(photos_->listing(), {.mode = options_.split,
                                              .test_list = options_.test_list,
+                                             .test_paths = options_.test_paths,
                                              .val_count = options_.val_count,
                                              .seed = options_.seed});
   val_count_ = std::ssize(split_.validation);
+  if (split_.name == "test-list")
+    for (const std::int64_t position : split_.test)
+      test_list_record_.push_back(
+          photos_->listing().images[static_cast<std::size_t>(position)].path);
+  split_record_ = split_.name + ":" + digest_of_text(to_lines(photos_->listing(), split_));
   if (!options_.skip_corrupt) return;
   // After the split, so that a damaged file changes the part it is in and nothing else.
   for (const FolderDataset::Damaged& damaged : photos_->find_damaged(options_.threads)) {
@@ -49,7 +62,7 @@ void DataSource::open_folder(const std::string& folder) {
     for (auto* part : {&split_.train, &split_.validation, &split_.test})
       std::erase(*part, damaged.index);
   }
-  if (split_.train.empty() || split_.test.empty())
+  if ((split_.train.empty() && options_.split != SplitMode::kAll) || split_.test.empty())
     throw DataError(
         fmt::format("[{}] no image is left to train or test on; repair the files", folder));
 }
@@ -91,7 +104,7 @@ std::int64_t DataSource::val_count() {
   return val_count_;
 }
 
-std::string DataSource::transforms_name() const {
+std::string DataSource::transforms_record() const {
   if (photos_ == nullptr) return {};
   return fmt::format("{} {}", augmentation_name(options_.folder.preset), photos_->image_shape()[1]);
 }
@@ -106,16 +119,7 @@ std::string DataSource::description() const {
 }
 
 std::string DataSource::split_lines() const {
-  std::string lines;
-  const auto append = [&](const char* part, const std::vector<std::int64_t>& positions) {
-    for (const std::int64_t position : positions)
-      lines += fmt::format("{}\t{}\n", part,
-                           photos_->listing().images[static_cast<std::size_t>(position)].path);
-  };
-  append("train", split_.train);
-  append("val", split_.validation);
-  append("test", split_.test);
-  return lines;
+  return photos_ == nullptr ? std::string() : to_lines(photos_->listing(), split_);
 }
 
 Augmentation parse_augmentation_name(std::string_view name) {

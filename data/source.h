@@ -19,7 +19,8 @@ struct DataOptions {
   std::uint64_t seed = 0;
   FolderOptions folder = {};  ///< this and what follows: for `folder:DIR` alone
   SplitMode split = SplitMode::kClean;
-  std::filesystem::path test_list = {};
+  std::filesystem::path test_list = {};      ///< see PhotoSplitOptions
+  std::vector<std::string> test_paths = {};  ///< see PhotoSplitOptions
   bool skip_corrupt = false;  ///< decode all images first and leave out the damaged ones
   std::int64_t threads = 1;   ///< to do so
 };
@@ -39,13 +40,19 @@ class DataSource {
   /// Training and validation images together are `train()` when nothing validates.
   [[nodiscard]] std::int64_t val_count();
 
-  /// Of photographs: the name of the split and of the transforms for evaluation ("imagenet 224"),
-  /// as model files record them; empty for CIFAR.
-  [[nodiscard]] const std::string& split_name() const { return split_.name; }
-  [[nodiscard]] std::string transforms_name() const;
+  /// All photographs before the split; null for CIFAR.
+  [[nodiscard]] const FolderDataset* photos() const { return photos_.get(); }
+  /// Of photographs, as model files record them; empty for CIFAR. The split: its name, a colon and
+  /// the digest of split_lines() with damaged images still in it. The transforms for evaluation:
+  /// "imagenet 224". The test images, when a list names them.
+  [[nodiscard]] const std::string& split_record() const { return split_record_; }
+  [[nodiscard]] std::string transforms_record() const;
+  [[nodiscard]] const std::vector<std::string>& test_list_record() const {
+    return test_list_record_;
+  }
   /// Of photographs, for people: the split and what was left out; empty for CIFAR.
   [[nodiscard]] std::string description() const;
-  /// One line for each image: part, tab, path; empty for CIFAR.
+  /// One line for each image that is used: part, tab, path; empty for CIFAR.
   [[nodiscard]] std::string split_lines() const;
   /// Messages of the images that were left out.
   [[nodiscard]] const std::vector<std::string>& left_out() const { return left_out_; }
@@ -58,6 +65,8 @@ class DataSource {
   DataOptions options_;
   std::shared_ptr<const FolderDataset> photos_;  // null for CIFAR
   PhotoSplit split_;
+  std::string split_record_;
+  std::vector<std::string> test_list_record_;
   std::vector<std::string> left_out_;
   std::int64_t val_count_ = 0;
   std::shared_ptr<const Dataset> train_, validation_, test_;

@@ -112,6 +112,8 @@ Metadata to_metadata(const ModelInfo& info) {
   // Absent when unknown, as in the files of earlier versions.
   if (!info.data_split.empty()) metadata["data.split"] = info.data_split;
   if (!info.data_transforms.empty()) metadata["data.transforms"] = info.data_transforms;
+  if (!info.data_test_list.empty())
+    metadata["data.test_list"] = fmt::format("{}", fmt::join(info.data_test_list, "\n"));
   return metadata;
 }
 
@@ -158,6 +160,7 @@ ModelInfo parse_model_info(const SafetensorsFile& file) {
   info.cut = reader.text("cut");
   info.data_split = reader.optional_text("data.split");
   info.data_transforms = reader.optional_text("data.transforms");
+  info.data_test_list = split(reader.optional_text("data.test_list"), '\n');
   return info;
 }
 

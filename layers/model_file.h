@@ -31,6 +31,7 @@ struct ModelInfo {
   std::string cut;  ///< name of the block after which the split is; "" if whole
   /// Of photographs: how they were split and made square (DataSource); "" when unknown.
   std::string data_split, data_transforms;
+  std::vector<std::string> data_test_list;  ///< paths of the test images, if a list named them
 };
 
 /// The metadata that describes `info`; the inverse of `parse_model_info`.

@@ -57,6 +57,11 @@ void check_same_run(const SafetensorsFile& file, const TrainingState& state) {
     throw DataError(fmt::format("[{}] held out {} images by seed {}, this run {} by seed {}",
                                 file.path().string(), found.val_count, found.val_seed,
                                 expected.val_count, expected.val_seed));
+  if (found.data_split != expected.data_split)
+    throw DataError(fmt::format(
+        "[{}] was trained on the photographs of split '{}', this run has '{}': the folder has "
+        "changed since; put it back as it was, or start another run",
+        file.path().string(), found.data_split, expected.data_split));
 }
 
 void load_optimizer(const SafetensorsFile& file, Optimizer& optimizer) {

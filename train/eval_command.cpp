@@ -12,11 +12,12 @@
 #include "core/error.h"
 #include "core/provenance.h"
 #include "core/threads.h"
-#include "data/source.h"
+#include "infer/model_images.h"
 #include "infer/threshold_list.h"
 #include "train/checkpoint.h"
 #include "train/evaluation.h"
 #include "train/progress.h"
+#include "train/validation.h"
 
 namespace branchy {
 
@@ -27,43 +28,21 @@ using nlohmann::ordered_json;
 struct EvalCommand {
   std::string model, data, split = "test", predictions, test_list, cache;
   std::vector<std::string> thresholds;
-  std::int64_t batch = 100, threads = 0;
+  std::int64_t batch = 0, threads = 0;
   bool json = false, skip_corrupt = false;
 };
 
-/// The data as the model's training split and transformed it.
-DataOptions data_options_of(const EvalCommand& c, const LoadedModel& model) {
-  const ModelInfo& info = model.info;
-  DataOptions options{
-      .val_count = info.val_count,
-      .seed = info.val_seed,
-      .folder = {.side = model.network->input_shape()[2], .cache = c.cache},
-      .split = info.data_split == "as-published" ? SplitMode::kAsPublished : SplitMode::kClean,
-      .test_list = c.test_list,
-      .skip_corrupt = c.skip_corrupt};
-  // "PRESET SIDE"; the side is the network's.
-  if (!info.data_transforms.empty())
-    options.folder.preset = parse_augmentation_name(
-        std::string_view(info.data_transforms).substr(0, info.data_transforms.find(' ')));
-  return options;
-}
-
 /// The test set, the training images, or those that training held out.
 std::shared_ptr<const Dataset> dataset_of(const EvalCommand& c, const LoadedModel& model) {
-  const ModelInfo& info = model.info;
-  DataSource source(c.data, data_options_of(c, model));
-  if (!info.data_split.empty() && source.split_name() != info.data_split)
-    throw ConfigError(fmt::format(
-        "[eval] the model was trained with split '{}', this data has '{}'; give the same folder "
-        "and --test-list",
-        info.data_split, source.split_name()));
-  if (!source.description().empty()) fmt::print(stderr, "{}\n", source.description());
-  if (c.split == "test") return source.test();
-  if (c.split == "train") return source.train();
-  auto validation = source.validation();
-  if (validation == nullptr)
-    throw ConfigError("[eval] the model was trained without held-out images; use --split test");
-  return validation;
+  ModelImages opened = open_images(model.info, model.network->input_shape(),
+                                   {.data = c.data,
+                                    .part = c.split,
+                                    .test_list = c.test_list,
+                                    .cache = c.cache,
+                                    .skip_corrupt = c.skip_corrupt});
+  if (!opened.description.empty()) fmt::print(stderr, "{}\n", opened.description);
+  for (const std::string& message : opened.left_out) fmt::print(stderr, "left out: {}\n", message);
+  return opened.images;
 }
 
 ordered_json to_json(const ThresholdReport& report, std::span<const float> thresholds) {
@@ -127,12 +106,13 @@ void run(const EvalCommand& c) {
         fmt::format("[eval] {} holds one side of a split; give the run or whole model", c.model));
   const auto sets = threshold_sets(c.thresholds, model.network->num_exits() - 1);
   const auto dataset = dataset_of(c, model);
+  const std::int64_t batch = c.batch > 0 ? c.batch : evaluation_batch(dataset->image_shape());
   const Normalization normalization{model.info.mean, model.info.std};
   const auto plan = Plan::lower(*model.network, model.network->whole());
   ExitPredictions data;
   {
     Progress bar("eval");
-    data = predict_dataset(plan, dataset, normalization, c.batch, [&](double share) {
+    data = predict_dataset(plan, dataset, normalization, batch, [&](double share) {
       bar.update(share, fmt::format("of {} images", dataset->size()));
     });
   }
@@ -173,12 +153,13 @@ void add_eval_command(CLI::App& app) {
   eval->add_option("--data", command->data, "Data set: cifar10:DIR, cifar100:DIR or folder:DIR")
       ->required();
   eval->add_option("--test-list", command->test_list,
-                   "folder: the list of test images that training was given");
+                   "folder: the test images, one path a line, for a model that recorded none");
   eval->add_option("--cache", command->cache, "folder: keep decoded, resized images here");
   eval->add_flag("--skip-corrupt", command->skip_corrupt,
                  "folder: count and leave out damaged images");
-  eval->add_option("--split", command->split, "test, val (held out by training) or train")
-      ->check(CLI::IsMember({"test", "val", "train"}))
+  eval->add_option("--split", command->split,
+                   "test, val (held out by training), train, or all images of a folder")
+      ->check(CLI::IsMember({"test", "val", "train", "all"}))
       ->capture_default_str();
   eval->add_option(
       "--threshold", command->thresholds,
@@ -186,9 +167,9 @@ void add_eval_command(CLI::App& app) {
   eval->add_option(
       "--predictions", command->predictions,
       "Write class and confidence of every exit for every sample to this JSON-lines file");
-  eval->add_option("--batch", command->batch, "Images at a time")
-      ->check(CLI::Range(1, 1 << 16))
-      ->capture_default_str();
+  eval->add_option("--batch", command->batch,
+                   "Images at a time (default: 250 of 32x32, fewer of larger ones)")
+      ->check(CLI::Range(1, 1 << 16));
   eval->add_option("--threads", command->threads, "Compute threads (default: all CPUs)")
       ->check(CLI::Range(1, 4096));
   eval->add_flag("--json", command->json, "Print JSON instead of a table");

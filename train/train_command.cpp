@@ -38,9 +38,8 @@ void add_model_options(CLI::App& app, TrainOptions& o) {
 void add_data_options(CLI::App& app, TrainOptions& o) {
   app.add_option("--data", o.data, "Data set: cifar10:DIR, cifar100:DIR or folder:DIR");
   app.add_option("--val", o.val,
-                 "Training images held out for validation, chosen by seed (0: none; default of a "
-                 "folder: a tenth)")
-      ->capture_default_str();
+                 "Training images held out for validation, chosen by seed (0: none; default: 5000 "
+                 "of CIFAR, a tenth of a folder)");
   app.add_option("--augment", o.hyper.augment,
                  "crop-flip (padding 4), none, imagenet (random resized crop, flip) or pacheco")
       ->capture_default_str();
@@ -54,8 +53,8 @@ void add_data_options(CLI::App& app, TrainOptions& o) {
 void add_photo_options(CLI::App& app, TrainOptions& o) {
   PhotoFlags& photos = o.photos;
   app.add_option("--image-size", photos.image_size,
-                 "folder: side of the square images (0: 224; 300 with pacheco)")
-      ->capture_default_str();
+                 "Side of the square images, for networks that take any (default: the network's "
+                 "own, e.g. 224)");
   app.add_option("--split", photos.split,
                  "folder: clean, or as-published (LEAKY, of Pacheco et al.: most test images are "
                  "training images)")

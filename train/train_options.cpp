@@ -65,8 +65,7 @@ RecipeOptions scaled_to_epochs(RecipeOptions recipe, std::int64_t epochs) {
 Augmentation parse_augmentation(const std::string& name) { return parse_augmentation_name(name); }
 
 DataOptions data_options(const TrainOptions& o) {
-  const bool is_folder = o.data.starts_with("folder:");
-  return {.val_count = is_folder && o.val == kDefaultVal ? -1 : o.val,
+  return {.val_count = o.val,
           .seed = static_cast<std::uint64_t>(o.seed),
           .folder = {.side = o.photos.image_size,
                      .preset = parse_augmentation(o.hyper.augment),
@@ -100,7 +99,7 @@ void validate(const TrainOptions& o) {
   require_range("--label-smoothing", h.label_smoothing, 0.0, 0.999);
   require_range("--ema", h.ema_decay, 0.0, 0.999999);
   require_range("--checkpoint-seconds", o.checkpoint_seconds, 0.0, kLarge);
-  require_range<std::int64_t>("--val", o.val, 0, kMany);
+  require_range<std::int64_t>("--val", o.val, -1, kMany);
   require_range<std::int64_t>("--image-size", o.photos.image_size, 0, 4096);
   require_range<std::int64_t>("--max-steps", o.max_steps, 0, kMany);
   require_range<std::int64_t>("--patience", o.patience, 0, kMany);

@@ -33,12 +33,9 @@ struct RecipeOptions {
   std::string augment = "crop-flip";
 };
 
-/// How many images validate without --val: 5,000 of CIFAR, a tenth of a folder.
-inline constexpr std::int64_t kDefaultVal = 5000;
-
 /// Options of photographs; see DataOptions.
 struct PhotoFlags {
-  std::int64_t image_size = 0;  ///< 0: of the augmentation
+  std::int64_t image_size = 0;  ///< 0: the network's own; see set_image_size()
   std::string split = "clean";
   std::string test_list;
   std::string cache;
@@ -53,8 +50,8 @@ struct TrainOptions {
   std::string recipe = "fast";
   RecipeOptions hyper;
   std::vector<double> exit_weights;  ///< loss weight of each exit; empty: default_exit_weights
-  std::int64_t val = kDefaultVal;    ///< training images held out by seed
-  PhotoFlags photos;                 ///< of folder:DIR alone
+  std::int64_t val = -1;             ///< training images held out by seed; -1: see DataOptions
+  PhotoFlags photos;                 ///< of folder:DIR, but for the image size
   std::int64_t seed = 1;
   std::int64_t threads = 0;  ///< 0: all CPUs
   std::int64_t loader_threads = 1;
@@ -76,7 +73,7 @@ struct TrainOptions {
 /// "none", "crop-flip", "imagenet" or "pacheco"; throws ConfigError otherwise.
 [[nodiscard]] Augmentation parse_augmentation(const std::string& name);
 
-/// Where a run's images come from. The default of `val` means a tenth of a folder.
+/// Where a run's images come from.
 [[nodiscard]] DataOptions data_options(const TrainOptions& options);
 
 /// Weights of eq. 5 of Dong et al.: 0.2 0.3 0.5 for two early exits, 0.2 0.2 0.2 0.4 for three

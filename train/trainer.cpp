@@ -15,6 +15,7 @@
 #include "layers/weighted_sum.h"
 #include "optim/sgd.h"
 #include "train/divergence.h"
+#include "train/image_size.h"
 #include "train/interrupt.h"
 #include "train/run_result.h"
 #include "train/validation.h"
@@ -79,6 +80,8 @@ Trainer::Trainer(TrainOptions options, bool resume)
 Trainer::~Trainer() = default;
 
 void Trainer::open_data() {
+  if (options_.photos.image_size > 0 || options_.data.starts_with("folder:"))
+    options_.photos.image_size = set_image_size(options_.network, options_.photos.image_size);
   source_ = std::make_unique<DataSource>(options_.data, data_options(options_));
   train_data_ = source_->train();
   val_data_ = source_->validation();
@@ -113,9 +116,10 @@ void Trainer::build_network() {
   const Shape image = train_data_->image_shape();
   const Shape& input = network_->input_shape();
   if (input != Shape{1, image[0], image[1], image[2]})
-    throw ConfigError(fmt::format("[train] images are {}, {} takes {}; see --image-size and the "
-                                  "network's own options",
-                                  image.to_string(), options_.network.name, input.to_string()));
+    throw ConfigError(
+        fmt::format("[train] images are {}, {} takes {}; see --image-size and the "
+                    "network's own options",
+                    image.to_string(), options_.network.name, input.to_string()));
   if (h.ema_decay > 0.0) average_ = make_network(options_.network, rng);
 
   std::vector<double> weights = options_.exit_weights;
@@ -318,8 +322,9 @@ TrainingState Trainer::state() {
                  .val_count = options_.val,
                  .val_seed = static_cast<std::uint64_t>(options_.seed),
                  .cut = "",
-                 .data_split = source_->split_name(),
-                 .data_transforms = source_->transforms_name()};
+                 .data_split = source_->split_record(),
+                 .data_transforms = source_->transforms_record(),
+                 .data_test_list = source_->test_list_record()};
   return {.network = network_.get(),
           .average = average_.get(),
           .optimizer = optimizer_.get(),

@@ -8,21 +8,18 @@
 
 namespace branchy {
 
-namespace {
-constexpr std::int64_t kBatch = 250;
-
-/// kBatch images of 32x32, fewer of larger ones, so that a batch and its activations stay small.
-std::int64_t batch_for(const Shape& image) {
-  return std::clamp<std::int64_t>(kBatch * 3 * 32 * 32 / image.size(), 10, kBatch);
+std::int64_t evaluation_batch(const Shape& image) {
+  constexpr std::int64_t kMost = 250;
+  constexpr std::int64_t kLeast = 10;
+  return std::clamp(kMost * 3 * 32 * 32 / image.size(), kLeast, kMost);
 }
-}  // namespace
 
 ValidationResult validate_network(MultiExitNetwork& network, std::shared_ptr<const Dataset> dataset,
                                   const Normalization& normalization,
                                   std::span<const float> exit_weights) {
   const NoGradGuard no_grad;
   const auto total = static_cast<double>(dataset->size());
-  const std::int64_t batch_size = batch_for(dataset->image_shape());
+  const std::int64_t batch_size = evaluation_batch(dataset->image_shape());
   Loader loader(std::move(dataset), {.batch = batch_size, .normalization = normalization});
   ValidationResult result;
   result.accuracy.resize(static_cast<std::size_t>(network.num_exits()));

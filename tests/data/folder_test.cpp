@@ -71,6 +71,24 @@ TEST(ListFolder, RefusesFoldersThatAreNoClasses) {
   expect_error<DataError>([&] { (void)list_folder(root / "parts"); }, {"val", "'3.c'"});
 }
 
+TEST(ListFolder, RefusesNamesWithALineBreak) {
+  const test::TemporaryDirectory root;
+  test::write_photos(root.path(), 2, 2);
+  test::write_file(root / "1.a/two\nlines.ppm", test::photo_ppm(4, 4, 1));
+  expect_error<DataError>([&] { (void)list_folder(root.path()); }, {"1.a", "line break"});
+}
+
+TEST(FolderDataset, AnImageTooNarrowToResizeIsDamaged) {
+  const test::TemporaryDirectory root;
+  test::write_photos(root.path(), 2, 2);
+  test::write_file(root / "1.a/narrow.ppm", test::photo_ppm(1, 9000, 1));
+  const FolderDataset dataset(list_folder(root.path()), kSmall);
+  const auto damaged = dataset.find_damaged(1);
+  ASSERT_EQ(damaged.size(), 1U);
+  EXPECT_NE(damaged[0].message.find("narrow.ppm] 9000x1 pixels"), std::string::npos)
+      << damaged[0].message;
+}
+
 TEST(FolderDataset, GivesSquaresOfOneSize) {
   const test::TemporaryDirectory root;
   test::write_photos(root.path(), 2, 8);

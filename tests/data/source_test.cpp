@@ -102,11 +102,16 @@ TEST(SplitPhotos, TestListNamesTheTestImages) {
   const PhotoSplit split = split_photos(listing, options);
   EXPECT_EQ(split.test, (std::vector<std::int64_t>{19, 23}));
   EXPECT_EQ(split.train.size() + split.validation.size(), 38U);
-  EXPECT_TRUE(split.name.starts_with("test-list:"));
+  EXPECT_EQ(split.name, "test-list");
+  const std::string lines = to_lines(listing, split);
   test::write_file(file, "0/19\n1/3\n");
-  EXPECT_EQ(split_photos(listing, options).name, split.name);
+  EXPECT_EQ(to_lines(listing, split_photos(listing, options)), lines);
+  const PhotoSplitOptions recorded{.test_paths = {"0/19", "1/3"}, .seed = 1};
+  EXPECT_EQ(to_lines(listing, split_photos(listing, recorded)), lines);
+  expect_error<DataError>([&] { (void)split_photos(listing, {.test_paths = {"9/9"}}); },
+                          {"test list of the model", "'9/9'"});
   test::write_file(file, "0/18\n1/3\n");
-  EXPECT_NE(split_photos(listing, options).name, split.name);
+  EXPECT_NE(to_lines(listing, split_photos(listing, options)), lines);
   test::write_file(file, "1/3\n\n1/3\n");
   expect_error<DataError>([&] { (void)split_photos(listing, options); }, {"line 3", "before"});
   test::write_file(file, "1/3\n7/3\n");
@@ -117,6 +122,17 @@ TEST(SplitPhotos, TestListNamesTheTestImages) {
                         {"absent"});
 }
 
+TEST(SplitPhotos, AllTestsEveryImageOfAnyListing) {
+  FolderListing listing = listing_of({1, 2});
+  EXPECT_EQ(split_photos(listing, {.mode = SplitMode::kAll}).test,
+            (std::vector<std::int64_t>{0, 1, 2}));
+  for (FolderImage& image : listing.images) image.part = FolderPart::kTrain;
+  EXPECT_EQ(split_photos(listing, {.mode = SplitMode::kAll}).test.size(), 3U);
+  expect_error<ConfigError>(
+      [&] { (void)split_photos(listing, {.mode = SplitMode::kAll, .test_paths = {"0/0"}}); },
+      {"--test-list"});
+}
+
 TEST(DataSource, OpensAFolder) {
   const test::TemporaryDirectory root;
   test::write_photos(root.path(), 3, 20);
@@ -125,8 +141,12 @@ TEST(DataSource, OpensAFolder) {
   EXPECT_EQ(source.validation()->size(), 5);
   EXPECT_EQ(source.val_count(), 5);
   EXPECT_EQ(source.train()->size(), 49);
-  EXPECT_EQ(source.split_name(), "clean");
-  EXPECT_EQ(source.transforms_name(), "imagenet 8");
+  EXPECT_EQ(source.split_record().size(), 6U + 64);
+  EXPECT_TRUE(source.split_record().starts_with("clean:"));
+  EXPECT_EQ(DataSource(spec_of(root), small()).split_record(), source.split_record());
+  EXPECT_NE(DataSource(spec_of(root), small(4)).split_record(), source.split_record());
+  EXPECT_EQ(source.transforms_record(), "imagenet 8");
+  EXPECT_TRUE(source.test_list_record().empty());
   const std::string lines = source.split_lines();
   EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), 60);
   EXPECT_EQ(DataSource(spec_of(root), small(0)).validation(), nullptr);
@@ -144,7 +164,7 @@ TEST(DataSource, PartFoldersAreTheSplit) {
   EXPECT_EQ(three.test()->size(), 10);
   EXPECT_EQ(three.validation()->size(), 6);
   EXPECT_EQ(three.train()->size(), 40);
-  EXPECT_EQ(three.split_name(), "folders");
+  EXPECT_TRUE(three.split_record().starts_with("folders:"));
   DataOptions leaky = small();
   leaky.split = SplitMode::kAsPublished;
   expect_error<ConfigError>([&] { DataSource(spec_of(root), leaky); }, {"--split"});
@@ -164,6 +184,7 @@ TEST(DataSource, LeavesOutDamagedImagesOnlyWhenAsked) {
   EXPECT_EQ(source.train()->size() + source.validation()->size() + source.test()->size(), 39);
   EXPECT_NE(source.description().find("1 damaged left out"), std::string::npos);
   EXPECT_EQ(source.val_count(), before.val_count());
+  EXPECT_EQ(source.split_record(), before.split_record());
   EXPECT_TRUE(DataSource(spec_of(root), small()).left_out().empty());
 }
 
@@ -175,7 +196,7 @@ TEST(DataSource, OpensCifarAsBefore) {
   EXPECT_EQ(source.train()->size(), 90);
   EXPECT_EQ(source.validation()->size(), 10);
   EXPECT_EQ(source.test()->size(), 20);
-  EXPECT_EQ(source.split_name() + source.transforms_name() + source.description(), "");
+  EXPECT_EQ(source.split_record() + source.transforms_record() + source.description(), "");
   expect_error<ConfigError>([&] { DataSource(spec, {.val_count = 10, .skip_corrupt = true}); },
                             {"--skip-corrupt", "folder:DIR"});
   expect_error<ConfigError>([] { (void)DataSource("folder:", {}).train(); }, {"folder:"});

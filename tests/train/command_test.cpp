@@ -1,13 +1,11 @@
 // The `branchy` program as a user runs it: exit codes, one-line errors, interruption and kill.
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
@@ -17,17 +15,15 @@
 #include "core/safetensors.h"
 #include "data/synth.h"
 #include "tests/support/child_process.h"
+#include "tests/support/program.h"
 #include "tests/support/temporary_directory.h"
 
 namespace branchy {
 namespace {
 
 using namespace std::chrono_literals;
-
-struct Outcome {
-  int code = -1;
-  std::string out, error;
-};
+using test::Outcome;
+using test::tensors_of;
 
 class CommandTest : public ::testing::Test {
  protected:
@@ -52,20 +48,14 @@ class CommandTest : public ::testing::Test {
   }
 
   Outcome run(std::vector<std::string> command) {
-    const auto log = folder_ / "log";
-    test::ChildProcess child(std::move(command), log);
-    const auto code = child.wait(120s);
-    return {code.value_or(-1), test::read_text(log.string() + ".out"), test::read_text(log)};
+    return test::run_program(std::move(command), folder_ / "log");
   }
 
   void expect_failure(const std::vector<std::string>& arguments, int code,
                       const std::string& text) {
     std::vector<std::string> command{BRANCHY};
     command.insert(command.end(), arguments.begin(), arguments.end());
-    const Outcome outcome = run(command);
-    EXPECT_EQ(outcome.code, code) << outcome.error;
-    EXPECT_NE(outcome.error.find(text), std::string::npos) << outcome.error;
-    EXPECT_EQ(std::count(outcome.error.begin(), outcome.error.end(), '\n'), 1) << outcome.error;
+    test::expect_one_line(run(command), code, text);
   }
 
   void overwrite(const std::filesystem::path& file, std::int64_t offset, char byte) const {
@@ -76,15 +66,6 @@ class CommandTest : public ::testing::Test {
 
   test::TemporaryDirectory folder_;
 };
-
-std::map<std::string, std::string> tensors_of(const std::filesystem::path& path) {
-  const SafetensorsFile file(path);
-  std::map<std::string, std::string> tensors;
-  for (const auto& [name, entry] : file.entries())
-    tensors[name] =
-        std::string(reinterpret_cast<const char*>(entry.bytes.data()), entry.bytes.size());
-  return tensors;
-}
 
 TEST_F(CommandTest, HelpAndVersionSucceed) {
   EXPECT_EQ(run({BRANCHY, "--help"}).code, 0);
