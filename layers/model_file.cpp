@@ -35,7 +35,7 @@ class MetadataReader {
   [[nodiscard]] const std::string& text(const std::string& key) const {
     const auto found = file_.metadata().find(key);
     if (found == file_.metadata().end())
-      fail(key, "is missing", "the file was not written by branchy");
+      fail(key, "is missing", "the file was not written by branchy; see `branchy convert`");
     return found->second;
   }
 
@@ -132,7 +132,7 @@ ModelInfo parse_model_info(const SafetensorsFile& file) {
   const MetadataReader reader(file);
   if (reader.text("format") != kFormat)
     reader.fail("format", "is '" + reader.text("format") + "'",
-                fmt::format("expected '{}'; export the model with this version", kFormat));
+                fmt::format("expected '{}'; see `branchy convert` for weights of others", kFormat));
   ModelInfo info;
   info.config = {.name = reader.text("network"),
                  .classes = reader.integer("classes", 2, kMaxCount),

@@ -14,10 +14,11 @@
 #include "core/threads.h"
 #include "infer/model_images.h"
 #include "infer/threshold_list.h"
-#include "train/checkpoint.h"
 #include "train/evaluation.h"
+#include "train/evaluation_dump.h"
 #include "train/progress.h"
 #include "train/validation.h"
+#include "train/weight_flags.h"
 
 namespace branchy {
 
@@ -26,10 +27,11 @@ namespace {
 using nlohmann::ordered_json;
 
 struct EvalCommand {
-  std::string model, data, split = "test", predictions, test_list, cache;
+  std::string model, data, split = "test", predictions, logits, inputs, test_list, cache;
   std::vector<std::string> thresholds;
   std::int64_t batch = 0, threads = 0;
   bool json = false, skip_corrupt = false;
+  ForeignFlags foreign;
 };
 
 /// The test set, the training images, or those that training held out.
@@ -98,24 +100,34 @@ std::vector<std::vector<float>> threshold_sets(const std::vector<std::string>& g
   return sets;
 }
 
+ExitPredictions predict(const EvalCommand& c, const std::shared_ptr<const Plan>& plan,
+                        const std::shared_ptr<const Dataset>& dataset,
+                        const Normalization& normalization) {
+  const std::int64_t images = c.batch > 0 ? c.batch : evaluation_batch(dataset->image_shape());
+  Progress bar("eval");
+  EvaluationDump dump(c.logits, c.inputs);
+  ExitPredictions data = predict_dataset(
+      plan, dataset, normalization, images,
+      {.progress =
+           [&](double share) { bar.update(share, fmt::format("of {} images", dataset->size())); },
+       .batch = [&](const Batch& batch) { dump.add(batch); },
+       .output = [&](const ExitOutput& output) { dump.add(output); }});
+  dump.write();
+  return data;
+}
+
 void run(const EvalCommand& c) {
   set_num_threads(c.threads == 0 ? num_available_cpus() : c.threads);
-  const LoadedModel model = load_trained(c.model);
+  const OpenedModel opened = open_model(c.model, c.foreign, /*normalization_required=*/true);
+  const LoadedModel& model = opened.model;
   if (!(model.info.part == model.network->whole()))
     throw ConfigError(
         fmt::format("[eval] {} holds one side of a split; give the run or whole model", c.model));
   const auto sets = threshold_sets(c.thresholds, model.network->num_exits() - 1);
   const auto dataset = dataset_of(c, model);
-  const std::int64_t batch = c.batch > 0 ? c.batch : evaluation_batch(dataset->image_shape());
   const Normalization normalization{model.info.mean, model.info.std};
   const auto plan = Plan::lower(*model.network, model.network->whole());
-  ExitPredictions data;
-  {
-    Progress bar("eval");
-    data = predict_dataset(plan, dataset, normalization, batch, [&](double share) {
-      bar.update(share, fmt::format("of {} images", dataset->size()));
-    });
-  }
+  const ExitPredictions data = predict(c, plan, dataset, normalization);
   const auto accuracy = accuracy_of_all(data);
   if (!c.predictions.empty()) write_predictions(c.predictions, data);
   ordered_json json;
@@ -148,7 +160,9 @@ void add_eval_command(CLI::App& app) {
   CLI::App* eval =
       app.add_subcommand("eval", "Accuracy of every exit, and of early exits by threshold");
   const auto command = std::make_shared<EvalCommand>();
-  eval->add_option("model", command->model, "Run folder (its best checkpoint) or model file")
+  eval->add_option("model", command->model,
+                   "Run folder (its best checkpoint), model file, or weights of others (then with "
+                   "--net and --normalize)")
       ->required();
   eval->add_option("--data", command->data, "Data set: cifar10:DIR, cifar100:DIR or folder:DIR")
       ->required();
@@ -167,6 +181,11 @@ void add_eval_command(CLI::App& app) {
   eval->add_option(
       "--predictions", command->predictions,
       "Write class and confidence of every exit for every sample to this JSON-lines file");
+  eval->add_option("--logits", command->logits,
+                   "Write logits.K [N,classes] of every exit K to this safetensors file");
+  eval->add_option("--inputs", command->inputs,
+                   "Write the normalised images [N,3,H,W] to this safetensors file");
+  add_foreign_flags(*eval, command->foreign);
   eval->add_option("--batch", command->batch,
                    "Images at a time (default: 250 of 32x32, fewer of larger ones)")
       ->check(CLI::Range(1, 1 << 16));

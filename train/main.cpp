@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/provenance.h"
+#include "train/convert_command.h"
 #include "train/data_command.h"
 #include "train/eval_command.h"
 #include "train/export_command.h"
@@ -27,6 +28,7 @@ int run(int argc, char** argv) {
   branchy::add_train_command(app);
   branchy::add_eval_command(app);
   branchy::add_export_command(app);
+  branchy::add_convert_command(app);
   branchy::add_profile_command(app);
   branchy::add_nets_command(app);
   branchy::add_data_command(app);

@@ -30,7 +30,10 @@ void add_model_options(CLI::App& app, TrainOptions& o) {
                  "paper of the network has)");
   app.add_option("--classes", o.network.classes, "Classes (0: as many as the data has)")
       ->capture_default_str();
-  app.add_option("--init", o.init, "Start from the weights of this safetensors file");
+  app.add_option(
+      "--init", o.init,
+      "Start from the weights of this safetensors file; those of others need --normalize");
+  add_weight_flags(app, o.weights);
   app.add_option("--exit-weights", o.exit_weights,
                  "Loss weight of each exit, in order (eq. 5 of Dong et al.; default 0.2 0.3 0.5)");
 }

@@ -161,6 +161,11 @@ std::string to_toml(const TrainOptions& o) {
   put("max-steps", o.max_steps);
   put("patience", o.patience);
   if (!o.init.empty()) put_text("init", o.init);
+  const WeightFlags& weights = o.weights;
+  if (!weights.from.empty()) put_text("from", weights.from);
+  if (!weights.normalize.empty()) put_text("normalize", weights.normalize);
+  if (weights.strict) put("strict", true);
+  if (weights.replace_head) put("replace-head", true);
   put("checkpoint-seconds", o.checkpoint_seconds);
   put("log-every", o.log_every);
   return text;

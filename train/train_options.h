@@ -9,6 +9,7 @@
 #include "data/source.h"
 #include "data/transform.h"
 #include "layers/network.h"
+#include "train/weight_flags.h"
 
 namespace branchy {
 
@@ -58,7 +59,8 @@ struct TrainOptions {
   bool shuffle = true;
   std::int64_t max_steps = 0;  ///< stop after this many steps; 0: no limit
   std::int64_t patience = 0;   ///< epochs without a better validation loss; 0: never stop early
-  std::string init;            ///< model file with initial weights
+  std::string init;            ///< safetensors file with initial weights
+  WeightFlags weights;         ///< how to take them in; `normalize` counts without them too
   double checkpoint_seconds = 60.0;  ///< at most this much work is lost
   std::int64_t log_every = 10;       ///< steps between lines of metrics.jsonl
 };

@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/kernels/sgd_step.h"
 #include "core/threads.h"
+#include "data/normalization.h"
 #include "layers/models/registry.h"
 #include "layers/softmax_cross_entropy.h"
 #include "layers/weighted_sum.h"
@@ -51,6 +52,7 @@ Trainer::Trainer(TrainOptions options, bool resume)
     : options_(std::move(options)), progress_("train") {
   validate(options_);
   make_folder(options_.out);
+  if (!resume && !options_.init.empty()) adapt_to_initial_weights();
   open_data();
   build_network();
 
@@ -63,7 +65,7 @@ Trainer::Trainer(TrainOptions options, bool resume)
   if (resume && found)
     at_ = load_checkpoint(last, state());
   else if (!options_.init.empty())
-    load_state(SafetensorsFile(options_.init), "", network_->state(), /*exact=*/true);
+    load_initial_weights();
   if (!found && average_) copy_state(*network_, *average_);
   at_.correct.resize(exit_weights_.size());
   write_file_atomically(options_.out / "config.toml", to_toml(options_));
@@ -79,6 +81,28 @@ Trainer::Trainer(TrainOptions options, bool resume)
 
 Trainer::~Trainer() = default;
 
+void Trainer::adapt_to_initial_weights() {
+  const SafetensorsFile file(options_.init);
+  // The data may count the classes only later; the weights do not decide them.
+  NetworkConfig config = options_.network;
+  config.classes = std::max<std::int64_t>(config.classes, 2);
+  options_.network.options =
+      config_for_weights(config, file, import_options(options_.weights)).options;
+  std::string& normalize = options_.weights.normalize;
+  if (!normalize.empty()) return;
+  if (!is_model_file(file))
+    throw ConfigError(fmt::format(
+        "[train] {} does not say how its images were normalised; give --normalize", options_.init));
+  const ModelInfo info = parse_model_info(file);
+  normalize = to_text({info.mean, info.std});
+}
+
+void Trainer::load_initial_weights() {
+  const ImportReport report =
+      import_weights(*network_, options_.init, import_options(options_.weights));
+  for (const std::string& line : report.lines()) progress_.line(options_.init + ": " + line);
+}
+
 void Trainer::open_data() {
   if (options_.photos.image_size > 0 || options_.data.starts_with("folder:"))
     options_.photos.image_size = set_image_size(options_.network, options_.photos.image_size);
@@ -86,7 +110,9 @@ void Trainer::open_data() {
   train_data_ = source_->train();
   val_data_ = source_->validation();
   options_.val = source_->val_count();
-  normalization_ = train_data_->normalization();
+  normalization_ = options_.weights.normalize.empty()
+                       ? train_data_->normalization()
+                       : parse_normalization(options_.weights.normalize);
   class_names_ = train_data_->class_names();
   if (!source_->description().empty()) progress_.line(source_->description());
   for (const std::string& message : source_->left_out()) progress_.line("left out: " + message);

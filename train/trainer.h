@@ -38,6 +38,8 @@ class Trainer {
   struct StepResult;
 
   void build_network();
+  void adapt_to_initial_weights();
+  void load_initial_weights();
   void open_data();
   void train_epoch();
   void train_step(const Batch& batch);

@@ -8,7 +8,6 @@ SGD 0.01, momentum 0.9, weight decay 5e-4, loss weights 0.2 0.3 0.5. With METRIC
 relative difference is printed and the exit status is 1 when it is above 1e-3.
 """
 import json
-import struct
 import sys
 
 import numpy as np
@@ -16,20 +15,9 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+from safetensors_file import read_safetensors
+
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
-
-
-def read_safetensors(path):
-    with open(path, "rb") as file:
-        header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
-        data = file.read()
-    header.pop("__metadata__", None)
-    return {
-        name: torch.from_numpy(
-            np.frombuffer(data[e["data_offsets"][0]:e["data_offsets"][1]], "<f4").reshape(e["shape"]).copy())
-        for name, e in header.items()
-        if not name.startswith(("optimizer.", "average."))
-    }
 
 
 class Block(nn.Module):

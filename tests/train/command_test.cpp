@@ -11,9 +11,12 @@
 #include <thread>
 #include <vector>
 
+#include "core/atomic_file.h"
 #include "core/rng.h"
 #include "core/safetensors.h"
 #include "data/synth.h"
+#include "layers/models/registry.h"
+#include "layers/weight_export.h"
 #include "tests/support/child_process.h"
 #include "tests/support/program.h"
 #include "tests/support/temporary_directory.h"
@@ -112,8 +115,8 @@ TEST_F(CommandTest, UnwritableOutputIsOneLine) {
 
 TEST_F(CommandTest, ForeignAndDamagedModelFilesAreRefused) {
   write_safetensors(folder_ / "foreign.safetensors", {{"x", Tensor::zeros({2})}}, {});
-  expect_failure({"eval", (folder_ / "foreign.safetensors").string(), "--data", data()}, 1,
-                 "format");
+  expect_failure({"eval", (folder_ / "foreign.safetensors").string(), "--data", data()}, 2,
+                 "--net");
   {
     std::ofstream huge(folder_ / "huge.safetensors", std::ios::binary);
     huge << std::string(7, '\0') << '\x80' << "{}";
@@ -146,6 +149,72 @@ TEST_F(CommandTest, TrainsEvaluatesAndExports) {
   expect_failure({"export", run_folder("run"), "--out", split, "--cut-after", "layer9"}, 2,
                  "layer2.0");
   expect_failure({"eval", split + "/edge.safetensors", "--data", data()}, 2, "one side of a split");
+}
+
+/// A file as akamaster publishes them; gives its path.
+std::filesystem::path write_published(const std::filesystem::path& path) {
+  Rng rng(3);
+  const auto network = make_network(
+      {.name = "resnet44", .early_exits = 0, .options = {{"shortcut", "option-a"}}}, rng);
+  export_weights(path, *network, {}, {}, {.to = WeightFamily::kAkamaster});
+  return path;
+}
+
+TEST_F(CommandTest, PublishedWeightsAreEvaluatedAndConverted) {
+  const std::string published = write_published(folder_ / "published.safetensors").string();
+  const Outcome eval = run({BRANCHY, "eval", published, "--net", "resnet44", "--normalize",
+                            "imagenet", "--data", data(), "--batch", "20", "--logits",
+                            run_folder("logits"), "--inputs", run_folder("inputs")});
+  ASSERT_EQ(eval.code, 0) << eval.error;
+  EXPECT_NE(eval.error.find("217 tensors by the names of akamaster"), std::string::npos)
+      << eval.error;
+  EXPECT_EQ(SafetensorsFile(folder_ / "logits").tensor("logits.1").shape(), (Shape{50, 10}));
+  EXPECT_EQ(SafetensorsFile(folder_ / "inputs").tensor("inputs").shape(), (Shape{50, 3, 32, 32}));
+
+  const std::string model = run_folder("model.safetensors");
+  ASSERT_EQ(run({BRANCHY, "convert", published, "--net", "resnet44", "--normalize", "imagenet",
+                 "--to", "branchy", "--out", model})
+                .code,
+            0);
+  EXPECT_EQ(SafetensorsFile(model).metadata().at("normalize.mean"), "0.485,0.456,0.406");
+  ASSERT_EQ(run({BRANCHY, "eval", model, "--data", data(), "--logits", run_folder("again")}).code,
+            0);
+  EXPECT_EQ(tensors_of(folder_ / "again"), tensors_of(folder_ / "logits"));
+  const std::string back = run_folder("back.safetensors");
+  ASSERT_EQ(run({BRANCHY, "convert", model, "--to", "akamaster", "--out", back}).code, 0);
+  EXPECT_EQ(test::read_text(back), test::read_text(published));
+
+  expect_failure({"eval", published, "--net", "resnet44", "--data", data()}, 2, "--normalize");
+  expect_failure({"eval", model, "--net", "resnet44", "--data", data()}, 2, "says itself");
+  expect_failure({"convert", model, "--to", "timm", "--out", back}, 2,
+                 "timm has no network resnet44");
+  expect_failure({"eval", published, "--net", "resnet44", "--classes", "7", "--normalize",
+                  "imagenet", "--data", data()},
+                 1, "--replace-head");
+  write_file_atomically(folder_ / "net.pth", "PK\x03\x04" + std::string(100, 'x'));
+  expect_failure(
+      {"train", "--data", data(), "--out", run_folder("x"), "--init", run_folder("net.pth")}, 1,
+      "python3 -c");
+}
+
+TEST_F(CommandTest, TrainsOnFromPublishedWeightsAndRecordsTheirNormalisation) {
+  const std::string published = write_published(folder_ / "published.safetensors").string();
+  std::vector<std::string> command = train_command("tuned", "1");
+  command.insert(command.end(), {"--init", published, "--replace-head", "--max-steps", "1"});
+  EXPECT_EQ(run(command).code, 2) << "no --normalize";
+  command.insert(command.end(), {"--normalize", "0.5,0.5,0.5,0.25,0.25,0.25"});
+  const Outcome outcome = run(command);
+  ASSERT_EQ(outcome.code, 0) << outcome.error;
+  EXPECT_NE(outcome.error.find("started anew"), std::string::npos) << outcome.error;
+  EXPECT_NE(outcome.error.find("exits.1.block0.conv1.weight"), std::string::npos) << outcome.error;
+  const SafetensorsFile tuned(folder_ / "tuned/last.safetensors");
+  EXPECT_EQ(tuned.metadata().at("normalize.std"), "0.25,0.25,0.25");
+  EXPECT_EQ(tuned.metadata().at("options"), "shortcut=option-a");
+  command = train_command("strict", "1");
+  command.insert(command.end(), {"--init", published, "--normalize", "imagenet", "--strict"});
+  const Outcome strict = run(command);
+  EXPECT_EQ(strict.code, 1);
+  EXPECT_NE(strict.error.find("[" + published + "] strict"), std::string::npos) << strict.error;
 }
 
 TEST_F(CommandTest, ConfigurationFileGivesTheSameRunAndUnknownKeysAreRefused) {
