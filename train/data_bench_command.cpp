@@ -60,13 +60,14 @@ Rate loader_rate(const BenchCommand& c, const std::shared_ptr<const Dataset>& im
   return rate;
 }
 
-/// Mean milliseconds of one photograph in one thread.
+/// Median milliseconds of one photograph in one thread: what other programs on the machine take
+/// falls on few photographs.
 struct StageTime {
   std::string stage;
   double ms = 0.0;
 };
 
-/// Adds up the time from lap to lap, stage by stage.
+/// Times from lap to lap, stage by stage.
 class StageTimer {
  public:
   void start() {
@@ -74,19 +75,28 @@ class StageTimer {
     last_ = Clock::now();
   }
   void lap(const std::string& stage) {
-    const Clock::time_point now = Clock::now();
-    if (next_ == times_.size()) times_.push_back({stage, 0.0});
-    times_[next_++].ms += std::chrono::duration<double, std::milli>(now - last_).count();
+    const std::chrono::duration<double, std::milli> time = Clock::now() - last_;
+    if (next_ == names_.size()) {
+      names_.push_back(stage);
+      times_ms_.emplace_back();
+    }
+    times_ms_[next_++].push_back(time.count());
     last_ = Clock::now();
   }
-  [[nodiscard]] std::vector<StageTime> means(std::int64_t count) const {
-    std::vector<StageTime> means = times_;
-    for (StageTime& time : means) time.ms /= static_cast<double>(count);
-    return means;
+  [[nodiscard]] std::vector<StageTime> medians() {
+    std::vector<StageTime> medians;
+    for (std::size_t i = 0; i < names_.size(); ++i) {
+      std::vector<double>& times = times_ms_[i];
+      const auto middle = times.begin() + std::ssize(times) / 2;
+      std::nth_element(times.begin(), middle, times.end());
+      medians.push_back({names_[i], *middle});
+    }
+    return medians;
   }
 
  private:
-  std::vector<StageTime> times_;
+  std::vector<std::string> names_;
+  std::vector<std::vector<double>> times_ms_;  // by stage, by photograph
   std::size_t next_ = 0;
   Clock::time_point last_;
 };
@@ -117,7 +127,7 @@ std::vector<StageTime> stage_times(const BenchCommand& c, const FolderDataset& p
     normalize(photos.normalization(), image.pixels, values);
     timer.lap("normalise");
   }
-  return timer.means(count);
+  return timer.medians();
 }
 
 void print_table(const BenchCommand& c, const Dataset& images, const Rate& rate,
@@ -129,8 +139,8 @@ void print_table(const BenchCommand& c, const Dataset& images, const Rate& rate,
   if (stages.empty()) return;
   double sum = 0.0;
   for (const StageTime& stage : stages) sum += stage.ms;
-  fmt::print("\nmean of a photograph in one thread, without a cache\n{:<40} {:>8} {:>8}\n", "stage",
-             "ms", "share %");
+  fmt::print("\nmedian of a photograph in one thread, without a cache\n{:<40} {:>8} {:>8}\n",
+             "stage", "ms", "share %");
   for (const StageTime& stage : stages)
     fmt::print("{:<40} {:>8.3f} {:>8.1f}\n", stage.stage, stage.ms, 100.0 * stage.ms / sum);
   fmt::print("{:<40} {:>8.3f}   {:.0f} photographs/s\n", "sum", sum, 1000.0 / sum);
