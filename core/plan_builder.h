@@ -33,6 +33,11 @@ struct PoolOp {
   std::int64_t kernel = 2, stride = 2, padding = 0;
 };
 
+/// Every `stride`-th pixel of both directions; `front` zero channels before and `behind` after.
+struct SubsampleOp {
+  std::int64_t stride = 1, front = 0, behind = 0;
+};
+
 /// src [N, I] -> [N, O]; weights [O, I], bias [O] or undefined.
 struct LinearOp {
   Tensor weights, bias;
@@ -50,6 +55,7 @@ class PlanBuilder {
   virtual PlanValue batch_norm(PlanValue src, const BatchNormOp& op) = 0;
   virtual PlanValue activation(PlanValue src, ActivationKind kind) = 0;
   virtual PlanValue pool(PlanValue src, const PoolOp& op) = 0;
+  virtual PlanValue subsample(PlanValue src, const SubsampleOp& op) = 0;
   virtual PlanValue linear(PlanValue src, const LinearOp& op) = 0;
   virtual PlanValue flatten(PlanValue src) = 0;  ///< [N,C,H,W] -> [N, C H W]
   virtual PlanValue add(PlanValue a, PlanValue b) = 0;

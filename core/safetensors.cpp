@@ -14,6 +14,7 @@
 
 #include "core/atomic_file.h"
 #include "core/error.h"
+#include "core/half.h"
 #include "core/safetensors_format.h"
 
 namespace branchy {
@@ -26,22 +27,20 @@ static_assert(std::endian::native == std::endian::little, "the format is little-
 
 namespace {
 
-std::string header_of(const std::map<std::string, Tensor>& tensors, const Metadata& metadata,
+using NamedEntry = std::pair<std::string, SafetensorsEntry>;
+
+std::string header_of(std::span<const NamedEntry> entries, const Metadata& metadata,
                       const std::string& place) {
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   if (!metadata.empty()) header[std::string(kMetadataKey)] = metadata;
-  std::int64_t offset = 0;
-  for (const auto& [name, tensor] : tensors) {
-    if (name == kMetadataKey || !tensor.defined())
-      throw DataError(
-          fmt::format("[{}] cannot write a tensor named '{}'{}; give it another name "
-                      "and a value",
-                      place, printable(name), tensor.defined() ? "" : " (undefined)"));
-    const std::int64_t end = offset + tensor.size() * static_cast<std::int64_t>(sizeof(float));
-    const auto dims = tensor.shape().dims();
-    header[name] = {{"dtype", "F32"},
-                    {"shape", std::vector<std::int64_t>(dims.begin(), dims.end())},
-                    {"data_offsets", {offset, end}}};
+  std::size_t offset = 0;
+  for (const auto& [name, entry] : entries) {
+    if (name == kMetadataKey)
+      throw DataError(fmt::format("[{}] cannot write a tensor named '{}'; give it another name",
+                                  place, printable(name)));
+    const std::size_t end = offset + entry.bytes.size();
+    header[name] = {
+        {"dtype", entry.dtype}, {"shape", entry.shape}, {"data_offsets", {offset, end}}};
     offset = end;
   }
   try {
@@ -113,23 +112,52 @@ Tensor SafetensorsFile::tensor(std::string_view name) const {
   if (found == entries().end())
     throw DataError(fmt::format("[{}] holds no tensor '{}'; check that it belongs to this network",
                                 place, printable(name)));
-  const SafetensorsEntry& entry = found->second;
-  if (entry.dtype != "F32")
-    throw DataError(fmt::format("[{}] tensor '{}' is {}, expected F32; convert the file", place,
-                                printable(name), entry.dtype));
-  if (std::ssize(entry.shape) > Shape::kMaxRank)
+  return to_tensor(found->second, fmt::format("{}: tensor '{}'", place, printable(name)));
+}
+
+Tensor to_tensor(const SafetensorsEntry& entry, std::string_view place) {
+  if (entry.dtype != "F32" && entry.dtype != "F16" && entry.dtype != "BF16")
     throw DataError(
-        fmt::format("[{}] tensor '{}' has {} dimensions, expected at most {}; reshape it", place,
-                    printable(name), entry.shape.size(), Shape::kMaxRank));
+        fmt::format("[{}] is {}, expected F32, F16 or BF16; convert the file", place, entry.dtype));
+  if (std::ssize(entry.shape) > Shape::kMaxRank)
+    throw DataError(fmt::format("[{}] has {} dimensions, expected at most {}; reshape it", place,
+                                entry.shape.size(), Shape::kMaxRank));
   Tensor tensor{Shape(std::span<const std::int64_t>(entry.shape))};
-  if (!entry.bytes.empty())
-    std::memcpy(tensor.mutable_data().data(), entry.bytes.data(), entry.bytes.size());
+  const auto values = tensor.mutable_data();
+  if (entry.dtype == "F32") {
+    if (!values.empty()) std::memcpy(values.data(), entry.bytes.data(), entry.bytes.size());
+    return tensor;
+  }
+  const bool half = entry.dtype == "F16";
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    std::uint16_t bits = 0;
+    std::memcpy(&bits, entry.bytes.data() + i * sizeof(bits), sizeof(bits));
+    values[i] = half ? half_to_float(bits) : bfloat16_to_float(bits);
+  }
   return tensor;
 }
 
 void write_safetensors(const std::filesystem::path& path,
                        const std::map<std::string, Tensor>& tensors, const Metadata& metadata) {
-  const std::string header = header_of(tensors, metadata, path.string());
+  std::vector<NamedEntry> entries;
+  for (const auto& [name, tensor] : tensors) {
+    if (!tensor.defined())
+      throw DataError(
+          fmt::format("[{}] cannot write a tensor named '{}' (undefined); give it a "
+                      "value",
+                      path.string(), printable(name)));
+    const auto dims = tensor.shape().dims();
+    entries.push_back({name,
+                       {.dtype = "F32",
+                        .shape = {dims.begin(), dims.end()},
+                        .bytes = std::as_bytes(tensor.data())}});
+  }
+  write_safetensors_entries(path, entries, metadata);
+}
+
+void write_safetensors_entries(const std::filesystem::path& path,
+                               std::span<const NamedEntry> entries, const Metadata& metadata) {
+  const std::string header = header_of(entries, metadata, path.string());
   const auto header_bytes = static_cast<std::uint64_t>(header.size());
   if (header_bytes > kMaxHeaderBytes)
     throw DataError(
@@ -139,7 +167,7 @@ void write_safetensors(const std::filesystem::path& path,
   AtomicFile file(path);
   file.write(std::as_bytes(std::span(&header_bytes, 1)));
   file.write(header);
-  for (const auto& [name, tensor] : tensors) file.write(std::as_bytes(tensor.data()));
+  for (const auto& [name, entry] : entries) file.write(entry.bytes);
   file.commit();
 }
 

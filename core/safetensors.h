@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/tensor.h"
@@ -26,6 +27,10 @@ struct SafetensorsEntry {
   std::span<const std::byte> bytes;  ///< points into the mapped file
 };
 
+/// A copy of an F32, F16 or BF16 tensor in float32. Throws DataError, starting with `place`, for
+/// another dtype or a rank above Shape::kMaxRank.
+[[nodiscard]] Tensor to_tensor(const SafetensorsEntry& entry, std::string_view place);
+
 /// A safetensors file, mapped read-only. The constructor checks the whole header against the file
 /// (length, JSON, duplicate keys, dtypes, offsets without holes or overlaps, sizes with overflow
 /// checks) before anything is allocated by its word; a violation throws DataError that names it.
@@ -40,8 +45,7 @@ class SafetensorsFile {
   [[nodiscard]] const Metadata& metadata() const;
   [[nodiscard]] const std::map<std::string, SafetensorsEntry>& entries() const;
   [[nodiscard]] bool contains(std::string_view name) const;
-  /// A copy of an F32 tensor; throws DataError when absent, of another dtype, or of rank above
-  /// Shape::kMaxRank.
+  /// to_tensor() of the entry of this name; throws DataError when absent.
   [[nodiscard]] Tensor tensor(std::string_view name) const;
   [[nodiscard]] const std::filesystem::path& path() const;
 
@@ -51,7 +55,8 @@ class SafetensorsFile {
 };
 
 /// Checks and indexes a header and buffer held in memory; what SafetensorsFile does after mapping,
-/// and the fuzz target's entry point. `place` starts every message. Spans point into `bytes`.
+/// and the fuzz target's entry point. `place` starts every message. Spans point into `bytes`. Files
+/// of torch.save are told from damaged ones, with the way to convert them.
 struct SafetensorsIndex {
   Metadata metadata;
   std::map<std::string, SafetensorsEntry> entries;
@@ -63,5 +68,11 @@ struct SafetensorsIndex {
 /// to a multiple of 8. The same input gives the same bytes.
 void write_safetensors(const std::filesystem::path& path,
                        const std::map<std::string, Tensor>& tensors, const Metadata& metadata);
+
+/// Writes tensors of any dtype in the order given; `entry.bytes` are theirs. Otherwise as above.
+/// Throws DataError for a name or metadata value that no reader would take.
+void write_safetensors_entries(const std::filesystem::path& path,
+                               std::span<const std::pair<std::string, SafetensorsEntry>> entries,
+                               const Metadata& metadata);
 
 }  // namespace branchy

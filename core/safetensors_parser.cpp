@@ -310,11 +310,32 @@ RawHeader read_header(std::string_view place, std::string_view json) {
   return reader.take();
 }
 
+/// Files of torch.save: a zip archive, or (before PyTorch 1.6) a pickle. In both the ninth byte,
+/// with which the header of safetensors begins, is not '{'.
+void refuse_pytorch(std::span<const std::byte> bytes, std::string_view place) {
+  constexpr std::string_view kZip = "PK\x03\x04";
+  constexpr unsigned char kPickle = 0x80;  // followed by the protocol
+  if (bytes.size() <= kLengthBytes) return;
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), kLengthBytes + 1);
+  if (text.back() == '{') return;
+  const auto protocol = static_cast<unsigned char>(text[1]);
+  const bool pickle =
+      static_cast<unsigned char>(text[0]) == kPickle && protocol >= 2 && protocol <= 5;
+  if (!pickle && !text.starts_with(kZip)) return;
+  throw DataError(fmt::format(
+      "[{0}] is a file of torch.save ({1}), expected safetensors; convert it: python3 -c \"import "
+      "torch, safetensors.torch as s; d = torch.load('{0}', map_location='cpu'); d = "
+      "d.get('state_dict', d.get('model', d)); s.save_file({{k: v.contiguous() for k, v in "
+      "d.items()}}, 'weights.safetensors', {{'format': 'pt'}})\"",
+      place, pickle ? "pickle" : "zip"));
+}
+
 }  // namespace
 
 SafetensorsIndex parse_safetensors(std::span<const std::byte> bytes, std::string_view place) {
   if (bytes.size() < kLengthBytes)
     fail(place, fmt::format("{} bytes, expected at least {}", bytes.size(), kLengthBytes));
+  refuse_pytorch(bytes, place);
   std::uint64_t header_bytes = 0;
   std::memcpy(&header_bytes, bytes.data(), kLengthBytes);
   if (header_bytes > kMaxHeaderBytes)

@@ -6,8 +6,16 @@
 
 #include "core/error.h"
 #include "data/cifar.h"
+#include "data/transform.h"
 
 namespace branchy {
+
+void Dataset::read_augmented(std::int64_t index, Augmentation augmentation, Rng& rng,
+                             std::span<std::uint8_t> pixels) const {
+  std::vector<std::uint8_t> original(pixels.size());
+  read(index, original);
+  augment(augmentation, image_shape(), original, pixels, rng);
+}
 
 Subset::Subset(std::shared_ptr<const Dataset> base, std::vector<std::int64_t> indices)
     : base_(std::move(base)), indices_(std::move(indices)) {
@@ -28,6 +36,11 @@ std::int64_t Subset::label(std::int64_t index) const { return base_->label(base_
 
 void Subset::read(std::int64_t index, std::span<std::uint8_t> pixels) const {
   base_->read(base_index(index), pixels);
+}
+
+void Subset::read_augmented(std::int64_t index, Augmentation augmentation, Rng& rng,
+                            std::span<std::uint8_t> pixels) const {
+  base_->read_augmented(base_index(index), augmentation, rng, pixels);
 }
 
 std::shared_ptr<const Dataset> open_dataset(std::string_view spec, DatasetSplit split) {

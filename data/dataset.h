@@ -14,6 +14,9 @@
 
 namespace branchy {
 
+class Rng;
+enum class Augmentation;  // data/transform.h
+
 /// Per-channel constants: a pixel p in 0..255 becomes (p / 255 - mean) / std. Order R, G, B.
 struct Normalization {
   std::array<float, 3> mean = {0.0F, 0.0F, 0.0F};
@@ -40,6 +43,10 @@ class Dataset {
   [[nodiscard]] virtual std::int64_t label(std::int64_t index) const = 0;
   /// Copies image `index` into `pixels`, image_shape().size() bytes in order C, H, W.
   virtual void read(std::int64_t index, std::span<std::uint8_t> pixels) const = 0;
+  /// The image as training sees it, a pure function of `index`, `augmentation` and `rng`; here
+  /// augment() of what read() gives.
+  virtual void read_augmented(std::int64_t index, Augmentation augmentation, Rng& rng,
+                              std::span<std::uint8_t> pixels) const;
   /// SHA-256 (hexadecimal) over the content, for result files; computed at the first call.
   [[nodiscard]] virtual std::string checksum() const = 0;
   [[nodiscard]] virtual Normalization normalization() const = 0;
@@ -58,6 +65,8 @@ class Subset final : public Dataset {
   }
   [[nodiscard]] std::int64_t label(std::int64_t index) const override;
   void read(std::int64_t index, std::span<std::uint8_t> pixels) const override;
+  void read_augmented(std::int64_t index, Augmentation augmentation, Rng& rng,
+                      std::span<std::uint8_t> pixels) const override;
   /// Of the base: the split is recorded apart, by its seed and count.
   [[nodiscard]] std::string checksum() const override { return base_->checksum(); }
   [[nodiscard]] Normalization normalization() const override { return base_->normalization(); }
@@ -74,7 +83,8 @@ enum class DatasetSplit { kTrain, kTest };
 /// Opens `cifar10:DIR` or `cifar100:DIR`. DIR holds the `.bin` files, or the folder
 /// `cifar-10-batches-bin` / `cifar-100-binary` that does. The whole split is read and its labels
 /// checked. Throws ConfigError for an unknown form of `spec`, IoError for a missing or unreadable
-/// file, DataError (file, record, found, expected, remedy) for damaged content.
+/// file, DataError (file, record, found, expected, remedy) for damaged content. Photographs
+/// (`folder:DIR`) and held-out images: see data/source.h.
 [[nodiscard]] std::shared_ptr<const Dataset> open_dataset(std::string_view spec,
                                                           DatasetSplit split);
 

@@ -5,15 +5,16 @@
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
-#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <memory>
 #include <system_error>
+#include <utility>
 
 #include "core/error.h"
 #include "data/jpeg_tables.h"
+#include "data/orientation.h"
 
 namespace branchy {
 
@@ -64,52 +65,6 @@ constexpr std::int64_t kMaxSide = STBI_MAX_DIMENSIONS;
 struct FreePixels {
   void operator()(stbi_uc* pixels) const { stbi_image_free(pixels); }
 };
-
-/// For one output position along an axis: the first input position and the weights from there.
-struct Taps {
-  std::int64_t first = 0;
-  std::vector<float> weights;
-};
-
-/// Triangle filter, widened by the scale when shrinking (Pillow's "bilinear").
-std::vector<Taps> taps_of(std::int64_t in, std::int64_t out) {
-  const double scale = static_cast<double>(in) / static_cast<double>(out);
-  const double support = std::max(scale, 1.0);
-  std::vector<Taps> all(static_cast<std::size_t>(out));
-  for (std::int64_t o = 0; o < out; ++o) {
-    const double center = (static_cast<double>(o) + 0.5) * scale;
-    Taps& taps = all[static_cast<std::size_t>(o)];
-    taps.first = std::max<std::int64_t>(std::lround(std::floor(center - support + 0.5)), 0);
-    const std::int64_t end =
-        std::min<std::int64_t>(std::lround(std::floor(center + support + 0.5)), in);
-    double sum = 0.0;
-    for (std::int64_t i = taps.first; i < end; ++i) {
-      const double distance = std::abs((static_cast<double>(i) + 0.5 - center) / support);
-      const double weight = std::max(0.0, 1.0 - distance);
-      taps.weights.push_back(static_cast<float>(weight));
-      sum += weight;
-    }
-    for (float& weight : taps.weights) weight /= static_cast<float>(sum);
-  }
-  return all;
-}
-
-/// [rows,in] to [out,rows] by `taps`: the result is transposed, so two calls resize both axes.
-std::vector<float> resize_rows(const std::vector<float>& src, std::int64_t in,
-                               const std::vector<Taps>& taps) {
-  const std::size_t width = static_cast<std::size_t>(in);
-  const std::size_t rows = src.size() / width;
-  std::vector<float> dst(taps.size() * rows);
-  for (std::size_t o = 0; o < taps.size(); ++o) {
-    for (std::size_t row = 0; row < rows; ++row) {
-      const float* from = src.data() + row * width + static_cast<std::size_t>(taps[o].first);
-      float sum = 0.0F;
-      for (std::size_t i = 0; i < taps[o].weights.size(); ++i) sum += taps[o].weights[i] * from[i];
-      dst[o * rows + row] = sum;
-    }
-  }
-  return dst;
-}
 
 constexpr const char* kRemedy = "use a whole JPEG, PNG, BMP or PPM file";
 
@@ -175,14 +130,20 @@ Image decode_pnm(std::span<const std::uint8_t> bytes, std::string_view place,
   return image;
 }
 
+/// Four bytes as a big-endian number; the caller has checked that they are there.
+std::size_t big_endian_32(std::span<const std::uint8_t> bytes, std::size_t at) {
+  std::size_t number = 0;
+  for (std::size_t i = 0; i < 4; ++i) number = 256 * number + bytes[at + i];
+  return number;
+}
+
 /// Whether every chunk of a PNG lies in the file and no data chunk is empty, for which stb_image
 /// would copy to a null pointer.
 bool has_sound_png_chunks(std::span<const std::uint8_t> bytes) {
   constexpr std::size_t kFrame = 12;  // length, type and checksum
   std::size_t at = 8;
   while (bytes.size() >= kFrame && at <= bytes.size() - kFrame) {
-    std::size_t length = 0;
-    for (std::size_t i = 0; i < 4; ++i) length = 256 * length + bytes[at + i];
+    const std::size_t length = big_endian_32(bytes, at);
     const std::string_view type(reinterpret_cast<const char*>(bytes.data()) + at + 4, 4);
     if (type == "IEND") return true;
     if (length > bytes.size() - kFrame - at || (type == "IDAT" && length == 0)) return false;
@@ -191,13 +152,42 @@ bool has_sound_png_chunks(std::span<const std::uint8_t> bytes) {
   return false;
 }
 
-/// Refuses what stb_image 2.27 is known to handle wrongly.
-void check_structure(std::string_view place, std::span<const std::uint8_t> bytes) {
-  if (bytes[0] == 0xFF && !has_sound_huffman_tables(bytes))
-    throw DataError(fmt::format("[{}] the image is damaged (Huffman table); {}", place, kRemedy));
-  if (bytes[0] == 0x89 && !has_sound_png_chunks(bytes))
+/// Refuses PNG files that stb_image 2.27 is known to handle wrongly, and names the size of those
+/// beyond its own limit, which it would not.
+void check_png(std::string_view place, std::span<const std::uint8_t> bytes,
+               const ImageLimits& limits) {
+  constexpr std::size_t kHeaderAt = 12;  // behind the signature and the chunk's length
+  constexpr std::string_view kHeader = "IHDR";
+  if (bytes.size() >= kHeaderAt + 12 &&
+      std::equal(kHeader.begin(), kHeader.end(), bytes.begin() + kHeaderAt))
+    check_size(place, static_cast<std::int64_t>(big_endian_32(bytes, kHeaderAt + 4)),
+               static_cast<std::int64_t>(big_endian_32(bytes, kHeaderAt + 8)), limits);
+  if (!has_sound_png_chunks(bytes))
     throw DataError(
         fmt::format("[{}] the image is damaged or truncated (PNG chunk); {}", place, kRemedy));
+}
+
+/// The same for JPEG files.
+void check_jpeg(std::string_view place, std::span<const std::uint8_t> bytes,
+                const ImageLimits& limits) {
+  const JpegFrame frame = read_jpeg_frame(bytes);
+  if (frame.channels > 0) check_size(place, frame.width, frame.height, limits);
+  if (!has_sound_huffman_tables(bytes))
+    throw DataError(fmt::format("[{}] the image is damaged (Huffman table); {}", place, kRemedy));
+  // Without the marker nobody can tell ink from light; stb_image would take it for YCbCr.
+  if (frame.channels == 4 && !frame.is_adobe)
+    throw DataError(fmt::format(
+        "[{}] a JPEG of four channels (CMYK) without Adobe's marker; convert it to RGB", place));
+}
+
+/// Names the formats that folders of photographs hold but nothing here reads.
+void refuse_other_formats(std::string_view place, std::span<const std::uint8_t> bytes) {
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const bool is_tiff = text.starts_with("II*") || text.starts_with("MM");
+  const bool is_webp = text.starts_with("RIFF") && text.substr(0, 12).ends_with("WEBP");
+  if (is_tiff || is_webp)
+    throw DataError(fmt::format("[{}] a {} file, which is not read; convert it to JPEG or PNG",
+                                place, is_tiff ? "TIFF" : "WebP"));
 }
 
 }  // namespace
@@ -208,7 +198,11 @@ Image decode_image(std::span<const std::uint8_t> bytes, std::string_view place,
     throw DataError(fmt::format("[{}] {} bytes, expected at most {}; shrink the image", place,
                                 bytes.size(), limits.max_file_bytes));
   if (is_pnm(bytes)) return decode_pnm(bytes, place, limits);
-  if (!bytes.empty()) check_structure(place, bytes);
+  if (!bytes.empty()) {
+    refuse_other_formats(place, bytes);
+    if (bytes[0] == 0x89) check_png(place, bytes, limits);
+    if (bytes[0] == 0xFF) check_jpeg(place, bytes, limits);
+  }
   const std::size_t base_limit = 4 * bytes.size() + (std::size_t{16} << 20U);
   allocation_limit = base_limit;
   const int length = static_cast<int>(bytes.size());
@@ -232,10 +226,11 @@ Image decode_image(std::span<const std::uint8_t> bytes, std::string_view place,
   image.pixels.resize(3 * plane);
   for (std::size_t i = 0; i < plane; ++i)
     for (std::size_t c = 0; c < 3; ++c) image.pixels[c * plane + i] = decoded.get()[3 * i + c];
-  return image;
+  return turn_upright(std::move(image), exif_orientation(bytes));
 }
 
-Image read_image(const std::filesystem::path& path, const ImageLimits& limits) {
+std::vector<std::uint8_t> read_image_bytes(const std::filesystem::path& path,
+                                           const ImageLimits& limits) {
   std::error_code error;
   const std::uintmax_t size = std::filesystem::file_size(path, error);
   if (error)
@@ -250,25 +245,11 @@ Image read_image(const std::filesystem::path& path, const ImageLimits& limits) {
   if (!file)
     throw IoError(fmt::format("[{}] cannot read the image: {}; check its permissions",
                               path.string(), std::strerror(errno)));
-  return decode_image(bytes, path.string(), limits);
+  return bytes;
 }
 
-Image resize_image(const Image& image, std::int64_t height, std::int64_t width) {
-  if (height < 1 || width < 1 || height > kMaxSide || width > kMaxSide)
-    throw ConfigError(fmt::format("[resize] {}x{} pixels, expected 1 to {} each; correct the size",
-                                  height, width, kMaxSide));
-  Image resized{.height = height, .width = width, .pixels = {}};
-  const auto plane = static_cast<std::size_t>(image.height * image.width);
-  const std::vector<Taps> horizontal = taps_of(image.width, width);
-  const std::vector<Taps> vertical = taps_of(image.height, height);
-  for (std::size_t c = 0; c < 3; ++c) {
-    const std::uint8_t* from = image.pixels.data() + c * plane;
-    const std::vector<float> columns =
-        resize_rows(std::vector<float>(from, from + plane), image.width, horizontal);
-    for (const float value : resize_rows(columns, image.height, vertical))
-      resized.pixels.push_back(static_cast<std::uint8_t>(std::clamp(std::lround(value), 0L, 255L)));
-  }
-  return resized;
+Image read_image(const std::filesystem::path& path, const ImageLimits& limits) {
+  return decode_image(read_image_bytes(path, limits), path.string(), limits);
 }
 
 }  // namespace branchy

@@ -24,16 +24,21 @@ struct ImageLimits {
 };
 
 /// Decodes JPEG, PNG, BMP or PPM/PGM; grey becomes three equal planes, transparency is dropped, 16
-/// bits become 8. EXIF orientation is not applied. Throws DataError, beginning with `place`, for
-/// another format, a damaged file, or a size beyond `limits`.
+/// bits become 8, CMYK and YCCK with Adobe's marker become RGB, and a photograph is turned upright
+/// by its EXIF orientation (torchvision leaves it lying). Throws DataError, beginning with `place`,
+/// for another format, CMYK without the marker, a damaged file, or a size beyond `limits`.
 [[nodiscard]] Image decode_image(std::span<const std::uint8_t> bytes, std::string_view place,
                                  const ImageLimits& limits = {});
-/// decode_image() of a file; throws IoError when it cannot be read.
+/// The bytes of an image file. Throws IoError when it cannot be read, DataError when it is larger
+/// than `limits` allow.
+[[nodiscard]] std::vector<std::uint8_t> read_image_bytes(const std::filesystem::path& path,
+                                                         const ImageLimits& limits = {});
+/// decode_image() of read_image_bytes().
 [[nodiscard]] Image read_image(const std::filesystem::path& path, const ImageLimits& limits = {});
 
 /// Bilinear with antialiasing when shrinking, the aspect ratio ignored: torchvision's
-/// resize((height, width), antialias=True), up to 1 in rounding. Throws ConfigError unless both
-/// are 1 to 16384.
+/// resize((height, width)) of a Pillow image, pixel by pixel. Throws ConfigError unless both are 1
+/// to 16384.
 [[nodiscard]] Image resize_image(const Image& image, std::int64_t height, std::int64_t width);
 
 }  // namespace branchy

@@ -88,4 +88,31 @@ bool has_sound_huffman_tables(std::span<const std::uint8_t> bytes) {
   return true;
 }
 
+JpegFrame read_jpeg_frame(std::span<const std::uint8_t> bytes) {
+  constexpr std::array<std::uint8_t, 5> kAdobe = {'A', 'd', 'o', 'b', 'e'};
+  constexpr std::size_t kFrameBytes = 10;  // marker, length, precision, height, width, channels
+  const auto number = [bytes](std::size_t at) { return 256 * bytes[at] + bytes[at + 1]; };
+  JpegFrame frame;
+  std::size_t at = 2;
+  while (at + 4 <= bytes.size() && bytes[at + 1] != kScan && bytes[at + 1] != kEndOfImage) {
+    const std::uint8_t marker = bytes[at + 1];
+    if (bytes[at] != 0xFF || marker == 0x00 || marker == 0xFF) {
+      ++at;
+      continue;
+    }
+    const auto length = static_cast<std::size_t>(number(at + 2));
+    if (marker >= 0xC0 && marker <= kProgressiveFrame && at + kFrameBytes <= bytes.size()) {
+      frame.height = number(at + 5);
+      frame.width = number(at + 7);
+      frame.channels = bytes[at + 9];
+    }
+    if (marker == 0xEE && length >= 14 && at + 4 + kAdobe.size() <= bytes.size())
+      frame.is_adobe =
+          frame.is_adobe || std::equal(kAdobe.begin(), kAdobe.end(),
+                                       bytes.begin() + static_cast<std::ptrdiff_t>(at) + 4);
+    at += 2 + length;
+  }
+  return frame;
+}
+
 }  // namespace branchy

@@ -111,15 +111,13 @@ struct Loader::Impl {
     Batch batch{
         .images = Tensor(Shape{count, image[0], image[1], image[2]}), .labels = {}, .indices = {}};
     const std::span<float> values = batch.images.mutable_data();
-    std::vector<std::uint8_t> original(pixels);
     std::vector<std::uint8_t> augmented(pixels);
     for (std::int64_t i = 0; i < count; ++i) {
       const std::int64_t index =
           job.order ? (*job.order)[static_cast<std::size_t>(begin + i)] : begin + i;
-      dataset->read(index, original);
       Rng rng(
           {options.seed, static_cast<std::uint64_t>(job.epoch), static_cast<std::uint64_t>(index)});
-      augment(options.augmentation, image, original, augmented, rng);
+      dataset->read_augmented(index, options.augmentation, rng, augmented);
       normalize(options.normalization, augmented,
                 values.subspan(static_cast<std::size_t>(i) * pixels, pixels));
       batch.labels.push_back(dataset->label(index));

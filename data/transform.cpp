@@ -1,8 +1,11 @@
 #include "data/transform.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 
 #include "core/error.h"
+#include "data/pipeline.h"
 
 namespace branchy {
 
@@ -20,6 +23,17 @@ void copy_row(std::span<const std::uint8_t> src, std::span<std::uint8_t> dst, st
   }
 }
 
+void augment_photo(Augmentation augmentation, const Shape& shape, std::span<const std::uint8_t> src,
+                   std::span<std::uint8_t> dst, Rng& rng) {
+  if (shape[0] != 3 || shape[1] != shape[2])
+    throw ConfigError(
+        fmt::format("[augment] images are {}, expected [3,H,H]; use crop-flip", shape.to_string()));
+  const Image image{
+      .height = shape[1], .width = shape[2], .pixels = std::vector(src.begin(), src.end())};
+  const Image augmented = training_pipeline(augmentation, shape[1]).apply(image, rng);
+  std::copy(augmented.pixels.begin(), augmented.pixels.end(), dst.begin());
+}
+
 }  // namespace
 
 void augment(Augmentation augmentation, const Shape& shape, std::span<const std::uint8_t> src,
@@ -27,6 +41,10 @@ void augment(Augmentation augmentation, const Shape& shape, std::span<const std:
   BRANCHY_DCHECK(std::ssize(src) == shape.size() && src.size() == dst.size());
   if (augmentation == Augmentation::kNone) {
     std::copy(src.begin(), src.end(), dst.begin());
+    return;
+  }
+  if (augmentation != Augmentation::kCropFlip) {
+    augment_photo(augmentation, shape, src, dst, rng);
     return;
   }
   const std::int64_t height = shape[1];

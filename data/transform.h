@@ -1,6 +1,7 @@
 // What happens to an image between the data set and the network: augmentation and normalisation.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
@@ -13,12 +14,15 @@ namespace branchy {
 /// kCropFlip: crop of the original size at a random place after padding 4 black pixels on every
 /// side, and a horizontal flip with probability 1/2 (He et al. 2016, section 4.2). Padding comes
 /// before normalisation, as in torchvision: black is 0 in pixels, not in normalised values.
-enum class Augmentation { kNone, kCropFlip };
+/// kPacheco and kImagenet: see training_pipeline() in data/pipeline.h.
+enum class Augmentation { kNone, kCropFlip, kPacheco, kImagenet };
+inline constexpr std::size_t kNumAugmentations = 4;
 
 inline constexpr std::int64_t kCropPadding = 4;
 
 /// Augments one image: `src` and `dst` are distinct, of shape [C,H,W], in order C, H, W. A pure
-/// function of `src` and `rng`.
+/// function of `src` and `rng`. kPacheco and kImagenet want [3,H,H] and throw ConfigError
+/// otherwise.
 void augment(Augmentation augmentation, const Shape& shape, std::span<const std::uint8_t> src,
              std::span<std::uint8_t> dst, Rng& rng);
 

@@ -13,10 +13,9 @@
 #include "core/atomic_file.h"
 #include "core/error.h"
 #include "core/threads.h"
-#include "data/dataset.h"
-#include "data/image.h"
 #include "infer/edge_engine.h"
 #include "infer/edge_report.h"
+#include "infer/model_images.h"
 #include "infer/shutdown_signal.h"
 #include "infer/threshold_list.h"
 
@@ -131,23 +130,23 @@ std::string class_name(const EdgeEngine& engine, std::int64_t label) {
 
 void classify_data(EdgeEngine& engine, const EdgeCommandOptions& options,
                    const ShutdownSignal& shutdown, ResultSink& sink) {
-  const DatasetSplit split = options.split == "train" ? DatasetSplit::kTrain : DatasetSplit::kTest;
-  const std::shared_ptr<const Dataset> dataset = open_dataset(options.data, split);
-  const Shape shape = dataset->image_shape();
-  const Shape& expected = *engine.model().image_shape;
-  if (!std::equal(shape.dims().begin(), shape.dims().end(), expected.dims().begin() + 1,
-                  expected.dims().end())) {
-    throw ConfigError(fmt::format("[data] images are {}, the model takes {}", shape.to_string(),
-                                  expected.to_string()));
-  }
-  if (std::ssize(dataset->class_names()) != engine.model().info.config.classes) {
+  const ServedModel& model = engine.model();
+  const ModelImages opened = open_images(model.info, *model.image_shape,
+                                         {.data = options.data,
+                                          .part = options.split,
+                                          .test_list = options.test_list,
+                                          .cache = options.cache,
+                                          .skip_corrupt = options.skip_corrupt});
+  const std::shared_ptr<const Dataset>& dataset = opened.images;
+  if (!opened.description.empty()) warn(opened.description);
+  for (const std::string& message : opened.left_out) warn("left out: " + message);
+  if (std::ssize(dataset->class_names()) != model.info.config.classes) {
     throw ConfigError(fmt::format("[data] has {} classes, the model {}",
-                                  dataset->class_names().size(),
-                                  engine.model().info.config.classes));
+                                  dataset->class_names().size(), model.info.config.classes));
   }
   std::int64_t count = dataset->size();
   if (options.limit > 0) count = std::min(count, options.limit);
-  std::vector<std::uint8_t> pixels(static_cast<std::size_t>(shape.size()));
+  std::vector<std::uint8_t> pixels(static_cast<std::size_t>(dataset->image_shape().size()));
   for (std::int64_t index = 0; index < count && !shutdown.requested(); ++index) {
     dataset->read(index, pixels);
     EdgeResult result{.index = index,
@@ -163,21 +162,21 @@ void classify_data(EdgeEngine& engine, const EdgeCommandOptions& options,
 // Number of files that could not be read.
 int classify_files(EdgeEngine& engine, const EdgeCommandOptions& options,
                    const ShutdownSignal& shutdown, ResultSink& sink) {
-  const Shape& shape = *engine.model().image_shape;
+  const ServedModel& model = engine.model();
   int num_failed = 0;
   std::int64_t left = options.limit > 0 ? options.limit : std::ssize(options.files);
   for (const std::string& file : options.files) {
     if (left-- <= 0 || shutdown.requested()) break;
     try {
       const Clock::time_point start = Clock::now();
-      const Image image = resize_image(read_image(file), shape[2], shape[3]);
+      const auto pixels = read_model_image(model.info, *model.image_shape, file);
       const std::chrono::duration<double, std::milli> decoded = Clock::now() - start;
       EdgeResult result{.index = {},
                         .file = file,
                         .label = {},
                         .class_name = {},
                         .decode_ms = decoded.count(),
-                        .outcome = engine.classify(image.pixels)};
+                        .outcome = engine.classify(pixels)};
       result.class_name = class_name(engine, result.outcome.prediction.label);
       sink.add(result);
     } catch (const Error& error) {
@@ -197,10 +196,17 @@ void add_edge_options(CLI::App& app, EdgeCommandOptions& options) {
   app.add_option("--threshold", options.thresholds,
                  "Confidence 0..1 that lets an image leave: one for all early exits, or a comma "
                  "list with one for each; required without --cloud-only");
-  app.add_option("--data", options.data, "Classify a data set: cifar10:DIR or cifar100:DIR");
-  app.add_option("--split", options.split, "Part of the data set")
-      ->check(CLI::IsMember({"test", "train"}))
+  app.add_option("--data", options.data,
+                 "Classify a data set: cifar10:DIR, cifar100:DIR or folder:DIR");
+  app.add_option("--split", options.split,
+                 "Part of the data set as training split it; all: every image of a folder")
+      ->check(CLI::IsMember({"test", "val", "train", "all"}))
       ->capture_default_str();
+  app.add_option("--test-list", options.test_list,
+                 "folder: the test images, one path a line, for a model that recorded none");
+  app.add_option("--cache", options.cache, "folder: keep decoded, resized images here");
+  app.add_flag("--skip-corrupt", options.skip_corrupt,
+               "folder: count and leave out damaged images");
   app.add_option("IMAGE", options.files, "Classify image files (JPEG, PNG, BMP, PPM)");
   app.add_option("--limit", options.limit, "Stop after so many images")
       ->check(CLI::Range(std::int64_t{1}, INT64_MAX));

@@ -17,6 +17,8 @@ struct EdgeCommandOptions {
   std::string thresholds;  ///< one for all early exits or one for each
   std::string data;
   std::string split = "test";
+  std::string test_list, cache;  ///< of photographs
+  bool skip_corrupt = false;     ///< of photographs
   std::vector<std::string> files;
   std::string out;
   std::int64_t limit = 0;  ///< 0: all

@@ -79,6 +79,15 @@ PlanValue GraphRecorder::pool(PlanValue src, const PoolOp& op) {
   return record(std::move(recorded), {src}, dnn::pooling_output_shape(shape(src), op));
 }
 
+PlanValue GraphRecorder::subsample(PlanValue src, const SubsampleOp& op) {
+  const std::int64_t channels = shape(src)[1];
+  Tensor weights = Tensor::zeros({op.front + channels + op.behind, channels, 1, 1});
+  const auto values = weights.mutable_data();
+  for (std::int64_t c = 0; c < channels; ++c)
+    values[static_cast<std::size_t>((op.front + c) * channels + c)] = 1.0F;
+  return convolution(src, {.weights = weights, .bias = {}, .stride = op.stride});
+}
+
 PlanValue GraphRecorder::linear(PlanValue src, const LinearOp& op) {
   const Shape& s = shape(src);
   const Shape& w = op.weights.shape();

@@ -75,6 +75,8 @@ class GraphRecorder final : public PlanBuilder {
   PlanValue batch_norm(PlanValue src, const BatchNormOp& op) override;
   PlanValue activation(PlanValue src, ActivationKind kind) override;
   PlanValue pool(PlanValue src, const PoolOp& op) override;
+  /// As a 1x1 convolution whose weights pick the channels: exact, and the sum behind it fuses.
+  PlanValue subsample(PlanValue src, const SubsampleOp& op) override;
   PlanValue linear(PlanValue src, const LinearOp& op) override;
   PlanValue flatten(PlanValue src) override;
   PlanValue add(PlanValue a, PlanValue b) override;

@@ -9,12 +9,16 @@
 
 #include "core/error.h"
 #include "layers/models/registry.h"
+#include "layers/name_list.h"
+#include "layers/network_options.h"
 
 namespace branchy {
 
 namespace {
 
 constexpr std::string_view kFormat = "branchy-1";
+/// Lines KEY=VALUE; left out when there are none, as in files older than the key.
+constexpr const char* kOptionsKey = "options";
 
 std::vector<std::string> split(const std::string& text, char separator) {
   std::vector<std::string> parts;
@@ -31,8 +35,14 @@ class MetadataReader {
   [[nodiscard]] const std::string& text(const std::string& key) const {
     const auto found = file_.metadata().find(key);
     if (found == file_.metadata().end())
-      fail(key, "is missing", "the file was not written by branchy");
+      fail(key, "is missing", "the file was not written by branchy; see `branchy convert`");
     return found->second;
+  }
+
+  /// "" when the key is missing.
+  [[nodiscard]] std::string optional_text(const std::string& key) const {
+    const auto found = file_.metadata().find(key);
+    return found == file_.metadata().end() ? "" : found->second;
   }
 
   [[nodiscard]] std::int64_t integer(const std::string& key, std::int64_t low,
@@ -58,6 +68,17 @@ class MetadataReader {
     return values;
   }
 
+  [[nodiscard]] NetworkOptions options() const {
+    NetworkOptions options;
+    if (!file_.metadata().contains(kOptionsKey)) return options;
+    try {
+      for (const std::string& line : split(text(kOptionsKey), '\n')) add_option(options, line);
+    } catch (const ConfigError& error) {
+      fail(kOptionsKey, "is wrong", error.what());
+    }
+    return options;
+  }
+
   [[noreturn]] void fail(const std::string& key, const std::string& came,
                          const std::string& expected) const {
     throw DataError(
@@ -71,20 +92,39 @@ class MetadataReader {
 }  // namespace
 
 Metadata to_metadata(const ModelInfo& info) {
-  return {{"format", std::string(kFormat)},
-          {"network", info.config.name},
-          {"classes", std::to_string(info.config.classes)},
-          {"early_exits", std::to_string(info.config.early_exits)},
-          {"part.first_block", std::to_string(info.part.first_block)},
-          {"part.end_block", std::to_string(info.part.end_block)},
-          {"part.first_exit", std::to_string(info.part.first_exit)},
-          {"part.last_exit", std::to_string(info.part.last_exit)},
-          {"class_names", fmt::format("{}", fmt::join(info.class_names, "\n"))},
-          {"normalize.mean", fmt::format("{}", fmt::join(info.mean, ","))},
-          {"normalize.std", fmt::format("{}", fmt::join(info.std, ","))},
-          {"val.count", std::to_string(info.val_count)},
-          {"val.seed", std::to_string(info.val_seed)},
-          {"cut", info.cut}};
+  Metadata metadata{{"format", std::string(kFormat)},
+                    {"network", info.config.name},
+                    {"classes", std::to_string(info.config.classes)},
+                    {"early_exits", std::to_string(info.config.early_exits)},
+                    {"part.first_block", std::to_string(info.part.first_block)},
+                    {"part.end_block", std::to_string(info.part.end_block)},
+                    {"part.first_exit", std::to_string(info.part.first_exit)},
+                    {"part.last_exit", std::to_string(info.part.last_exit)},
+                    {"class_names", fmt::format("{}", fmt::join(info.class_names, "\n"))},
+                    {"normalize.mean", fmt::format("{}", fmt::join(info.mean, ","))},
+                    {"normalize.std", fmt::format("{}", fmt::join(info.std, ","))},
+                    {"val.count", std::to_string(info.val_count)},
+                    {"val.seed", std::to_string(info.val_seed)},
+                    {"cut", info.cut}};
+  if (!info.config.options.empty())
+    metadata.emplace(kOptionsKey,
+                     fmt::format("{}", fmt::join(to_lines(info.config.options), "\n")));
+  // Absent when unknown, as in the files of earlier versions.
+  if (!info.data_split.empty()) metadata["data.split"] = info.data_split;
+  if (!info.data_transforms.empty()) metadata["data.transforms"] = info.data_transforms;
+  if (!info.data_test_list.empty())
+    metadata["data.test_list"] = fmt::format("{}", fmt::join(info.data_test_list, "\n"));
+  return metadata;
+}
+
+bool is_model_file(const SafetensorsFile& file) {
+  const auto found = file.metadata().find("format");
+  return found != file.metadata().end() && found->second.starts_with("branchy");
+}
+
+bool is_extra_tensor(std::string_view name) {
+  return name.starts_with(kOptimizerPrefix) || name.starts_with(kAveragePrefix) ||
+         name.starts_with(kOriginPrefix);
 }
 
 ModelInfo parse_model_info(const SafetensorsFile& file) {
@@ -92,11 +132,12 @@ ModelInfo parse_model_info(const SafetensorsFile& file) {
   const MetadataReader reader(file);
   if (reader.text("format") != kFormat)
     reader.fail("format", "is '" + reader.text("format") + "'",
-                fmt::format("expected '{}'; export the model with this version", kFormat));
+                fmt::format("expected '{}'; see `branchy convert` for weights of others", kFormat));
   ModelInfo info;
   info.config = {.name = reader.text("network"),
                  .classes = reader.integer("classes", 2, kMaxCount),
-                 .early_exits = reader.integer("early_exits", 0, kMaxCount)};
+                 .early_exits = reader.integer("early_exits", 0, kMaxCount),
+                 .options = reader.options()};
   info.part = {.first_block = reader.integer("part.first_block", 0, kMaxCount),
                .end_block = reader.integer("part.end_block", 0, kMaxCount),
                .first_exit = reader.integer("part.first_exit", 1, kMaxCount),
@@ -117,37 +158,31 @@ ModelInfo parse_model_info(const SafetensorsFile& file) {
   if (error != std::errc() || end != seed.data() + seed.size())
     reader.fail("val.seed", "is '" + seed + "'", "expected an integer of 64 bits");
   info.cut = reader.text("cut");
+  info.data_split = reader.optional_text("data.split");
+  info.data_transforms = reader.optional_text("data.transforms");
+  info.data_test_list = split(reader.optional_text("data.test_list"), '\n');
   return info;
 }
 
 void load_state(const SafetensorsFile& file, const std::string& prefix,
                 const std::vector<StateEntry>& state, bool exact) {
   std::vector<std::string> missing;
-  std::set<std::string> surplus;
+  std::set<std::string> surplus_names;
   for (const auto& [name, entry] : file.entries())
-    if (prefix.empty() ? !name.starts_with(kOptimizerPrefix) && !name.starts_with(kAveragePrefix)
-                       : name.starts_with(prefix))
-      surplus.insert(name);
+    if (prefix.empty() ? !is_extra_tensor(name) : name.starts_with(prefix))
+      surplus_names.insert(name);
   for (const StateEntry& entry : state) {
     const std::string name = prefix + entry.name;
-    surplus.erase(name);
+    surplus_names.erase(name);
     if (!file.contains(name)) missing.push_back(name);
   }
-  const auto list = [](const auto& names) {
-    std::string text;
-    std::size_t count = 0;
-    for (const std::string& name : names) {
-      if (++count > 4) return fmt::format("{} and {} more", text, names.size() - 4);
-      text += (text.empty() ? "" : ", ") + name;
-    }
-    return text;
-  };
+  const std::vector<std::string> surplus(surplus_names.begin(), surplus_names.end());
   if (!missing.empty())
     throw DataError(fmt::format("[{}] {} tensors missing ({}); the file is of another network",
-                                file.path().string(), missing.size(), list(missing)));
+                                file.path().string(), missing.size(), name_list(missing)));
   if (exact && !surplus.empty())
     throw DataError(fmt::format("[{}] {} surplus tensors ({}); the file is of another network",
-                                file.path().string(), surplus.size(), list(surplus)));
+                                file.path().string(), surplus.size(), name_list(surplus)));
   for (const StateEntry& entry : state) {
     const Tensor loaded = file.tensor(prefix + entry.name);
     Tensor& target = entry.variable->mutable_value();

@@ -17,6 +17,8 @@ namespace branchy {
 /// weights averaged over the steps, which `load_model` prefers.
 inline constexpr std::string_view kOptimizerPrefix = "optimizer.";
 inline constexpr std::string_view kAveragePrefix = "average.";
+/// Tensors that published weights had and the network has no place for (WeightOrigin).
+inline constexpr std::string_view kOriginPrefix = "origin.";
 
 /// What a model file says about itself beside the weights.
 struct ModelInfo {
@@ -27,10 +29,15 @@ struct ModelInfo {
   std::int64_t val_count = 0;            ///< training images held out by seed, never trained on
   std::uint64_t val_seed = 0;
   std::string cut;  ///< name of the block after which the split is; "" if whole
+  /// Of photographs: how they were split and made square (DataSource); "" when unknown.
+  std::string data_split, data_transforms;
+  std::vector<std::string> data_test_list;  ///< paths of the test images, if a list named them
 };
 
 /// The metadata that describes `info`; the inverse of `parse_model_info`.
 [[nodiscard]] Metadata to_metadata(const ModelInfo& info);
+/// Whether the metadata say that branchy wrote the file; the other functions refuse it if not.
+[[nodiscard]] bool is_model_file(const SafetensorsFile& file);
 /// Throws DataError naming `file` and the key that is missing or wrong.
 [[nodiscard]] ModelInfo parse_model_info(const SafetensorsFile& file);
 
@@ -42,9 +49,12 @@ struct LoadedModel {
 };
 [[nodiscard]] LoadedModel load_model(const std::filesystem::path& path);
 
+/// Whether a tensor of this name belongs to training or an import, not to the network.
+[[nodiscard]] bool is_extra_tensor(std::string_view name);
+
 /// Copies tensors of `file` into the state entries (names prefixed with `prefix` in the file).
 /// With `exact`, file tensors under `prefix` that no entry takes are an error too (without a
-/// prefix those of kOptimizerPrefix and kAveragePrefix are not looked at).
+/// prefix those of kOptimizerPrefix, kAveragePrefix and kOriginPrefix are not looked at).
 void load_state(const SafetensorsFile& file, const std::string& prefix,
                 const std::vector<StateEntry>& state, bool exact);
 

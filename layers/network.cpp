@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "core/error.h"
 
 namespace branchy {
@@ -31,16 +33,67 @@ const MultiExitNetwork::Exit& MultiExitNetwork::exit(std::int64_t number) const 
 }
 
 std::vector<Variable> MultiExitNetwork::forward(const Variable& images, const Pass& pass) {
+  if (frozen_.blocks == 0) return forward_features({images}, pass);
+  std::vector<Variable> features;
+  {
+    const NoGradGuard no_grad;
+    Variable feature = images;
+    std::int64_t depth = 0;
+    for (const std::int64_t wanted : feature_depths()) {
+      for (; depth < wanted; ++depth)
+        feature =
+            blocks_[static_cast<std::size_t>(depth)].layer->forward(feature, {.mode = Mode::kEval});
+      features.push_back(feature);
+    }
+  }
+  return forward_features(features, pass);
+}
+
+std::vector<std::int64_t> MultiExitNetwork::feature_depths() const {
+  std::vector<std::int64_t> depths;
+  for (const Exit& exit : exits_)
+    if (exit.after_block <= frozen_.blocks && (depths.empty() || depths.back() != exit.after_block))
+      depths.push_back(exit.after_block);
+  const bool blocks_follow = frozen_.blocks < static_cast<std::int64_t>(blocks_.size());
+  if (blocks_follow && (depths.empty() || depths.back() != frozen_.blocks))
+    depths.push_back(frozen_.blocks);
+  return depths;
+}
+
+std::vector<Variable> MultiExitNetwork::forward_features(const std::vector<Variable>& features,
+                                                         const Pass& pass) {
+  const std::vector<std::int64_t> depths = feature_depths();
+  BRANCHY_DCHECK(features.size() == depths.size());
   std::vector<Variable> logits;
-  Variable feature = images;
-  std::size_t next_exit = 0;
-  for (std::size_t depth = 0; depth < blocks_.size(); ++depth) {
-    feature = blocks_[depth].layer->forward(feature, pass);
-    while (next_exit < exits_.size() &&
-           exits_[next_exit].after_block == static_cast<std::int64_t>(depth) + 1)
-      logits.push_back(exits_[next_exit++].layer->forward(feature, pass));
+  std::size_t next_feature = 0;
+  Variable feature;
+  std::int64_t depth = -1;
+  for (const Exit& exit : exits_) {
+    while (depth < exit.after_block) {
+      if (next_feature < depths.size()) {
+        depth = depths[next_feature];
+        feature = features[next_feature++];
+      } else {
+        feature = blocks_[static_cast<std::size_t>(depth++)].layer->forward(feature, pass);
+      }
+    }
+    const Pass exit_pass{.mode = is_frozen(exit) ? Mode::kEval : pass.mode, .seed = pass.seed};
+    logits.push_back(exit.layer->forward(feature, exit_pass));
   }
   return logits;
+}
+
+void MultiExitNetwork::freeze(const FrozenParts& parts) {
+  BRANCHY_DCHECK(parts.blocks >= 0 && parts.blocks <= static_cast<std::int64_t>(blocks_.size()));
+  frozen_ = parts;
+  for (const StateEntry& entry : state())
+    if (!entry.is_buffer) entry.variable->set_requires_grad(false);
+  for (const StateEntry& entry : trained_state(whole()))
+    if (!entry.is_buffer) entry.variable->set_requires_grad(true);
+}
+
+bool MultiExitNetwork::is_frozen(const Exit& exit) const {
+  return &exit == &exits_.back() ? frozen_.classifier : frozen_.exits;
 }
 
 NetworkPart MultiExitNetwork::whole() const {
@@ -77,6 +130,15 @@ std::vector<StateEntry> MultiExitNetwork::state(const NetworkPart& part) {
   }
   for (std::int64_t number = part.first_exit; number <= part.last_exit; ++number)
     exit(number).layer->collect_state(exit(number).state_prefix, entries);
+  return entries;
+}
+
+std::vector<StateEntry> MultiExitNetwork::trained_state(const NetworkPart& part) {
+  std::vector<StateEntry> entries = state(
+      {.first_block = std::max(part.first_block, frozen_.blocks), .end_block = part.end_block});
+  for (std::int64_t number = part.first_exit; number <= part.last_exit; ++number)
+    if (!is_frozen(exit(number)))
+      exit(number).layer->collect_state(exit(number).state_prefix, entries);
   return entries;
 }
 

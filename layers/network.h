@@ -2,19 +2,26 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "layers/freezing.h"
 #include "layers/layer.h"
 
 namespace branchy {
+
+/// As many early exits as the network has by default (`NetworkConfig::early_exits`).
+inline constexpr std::int64_t kDefaultExits = -1;
 
 /// What identifies a network; written into every model file and enough to build it again.
 struct NetworkConfig {
   std::string name = "resnet44";
   std::int64_t classes = 10;
   std::int64_t early_exits = 2;  ///< exits before the final one; 0 gives the plain backbone
+  /// Settings of this network in text form, by key ("width" -> "0.5"); its header lists them.
+  std::map<std::string, std::string> options = {};
 
   friend bool operator==(const NetworkConfig&, const NetworkConfig&) = default;
 };
@@ -58,6 +65,15 @@ class MultiExitNetwork {
   /// Logits [N, classes] of every exit, in order.
   std::vector<Variable> forward(const Variable& images, const Pass& pass);
 
+  /// From now on these parts stay as they are (see FrozenParts), the others do not.
+  void freeze(const FrozenParts& parts);
+  [[nodiscard]] const FrozenParts& frozen() const { return frozen_; }
+  /// What the network reads behind its frozen trunk, as numbers of trunk blocks, rising: the depths
+  /// of exits that hang on it and its end, where blocks follow. {0} (the images) without one.
+  [[nodiscard]] std::vector<std::int64_t> feature_depths() const;
+  /// Logits of every exit from the values at `feature_depths()`.
+  std::vector<Variable> forward_features(const std::vector<Variable>& features, const Pass& pass);
+
   [[nodiscard]] NetworkPart whole() const;
   /// Shape after `num_blocks` trunk blocks for batch size 1.
   [[nodiscard]] Shape feature_shape(std::int64_t num_blocks) const;
@@ -67,6 +83,8 @@ class MultiExitNetwork {
   /// Parameters and buffers, in a fixed order with full names.
   [[nodiscard]] std::vector<StateEntry> state();
   [[nodiscard]] std::vector<StateEntry> state(const NetworkPart& part);
+  /// The same without what is frozen.
+  [[nodiscard]] std::vector<StateEntry> trained_state(const NetworkPart& part);
 
   /// Profile of the trunk between exit number-1 and exit `number` (O_l of Dong et al.).
   [[nodiscard]] std::vector<CostRow> profile_trunk(std::int64_t number) const;
@@ -74,10 +92,13 @@ class MultiExitNetwork {
   [[nodiscard]] std::vector<CostRow> profile_exit(std::int64_t number) const;
 
  private:
+  [[nodiscard]] bool is_frozen(const Exit& exit) const;
+
   NetworkConfig config_;
   Shape input_;
   std::vector<Block> blocks_;
   std::vector<Exit> exits_;
+  FrozenParts frozen_;
 };
 
 /// Copies every parameter and buffer; both networks have the same configuration.

@@ -1,5 +1,8 @@
 #include "layers/residual_block.h"
 
+#include <fmt/core.h>
+
+#include "core/error.h"
 #include "layers/add.h"
 
 namespace branchy {
@@ -12,6 +15,15 @@ ResidualBlock::ResidualBlock(ResidualBlockParams params, Rng& rng)
       conv2_({.in = params.out, .out = params.out, .kernel = 3, .padding = 1}, rng),
       bn2_({.channels = params.out, .initial_scale = 0.0F}) {
   if (params.in == params.out && params.stride == 1) return;
+  if (params.shortcut == Shortcut::kOptionA) {
+    if (params.out < params.in)
+      throw ConfigError(fmt::format("[residual_block] {} to {} channels; option A cannot drop any",
+                                    params.in, params.out));
+    const std::int64_t added = params.out - params.in;
+    subsample_ = std::make_unique<Subsample>(
+        SubsampleOp{.stride = params.stride, .front = added / 2, .behind = added - added / 2});
+    return;
+  }
   projection_ = std::make_unique<Conv2d>(
       Conv2dParams{.in = params.in, .out = params.out, .stride = params.stride}, rng);
   projection_bn_ = std::make_unique<BatchNorm2d>(BatchNorm2dParams{.channels = params.out});
@@ -24,8 +36,13 @@ Shape ResidualBlock::output_shape(const Shape& src) const {
 Variable ResidualBlock::forward(const Variable& src, const Pass& pass) {
   const Variable inner = bn1_.forward(conv1_.forward(src, pass), pass);
   const Variable residual = bn2_.forward(conv2_.forward(inner, pass), pass);
-  if (!projection_) return add_relu(residual, src);
-  return add_relu(residual, projection_bn_->forward(projection_->forward(src, pass), pass));
+  return add_relu(residual, shortcut(src, pass));
+}
+
+Variable ResidualBlock::shortcut(const Variable& src, const Pass& pass) {
+  if (subsample_) return subsample_->forward(src, pass);
+  if (projection_) return projection_bn_->forward(projection_->forward(src, pass), pass);
+  return src;
 }
 
 Cost ResidualBlock::cost(const Shape& src) const {
@@ -38,8 +55,9 @@ Cost ResidualBlock::cost(const Shape& src) const {
 
 PlanValue ResidualBlock::lower(PlanBuilder& plan, PlanValue src) const {
   const PlanValue inner = bn1_.lower(plan, conv1_.lower(plan, src));
-  const PlanValue shortcut =
-      projection_ ? projection_bn_->lower(plan, projection_->lower(plan, src)) : src;
+  PlanValue shortcut = src;
+  if (projection_) shortcut = projection_bn_->lower(plan, projection_->lower(plan, src));
+  if (subsample_) shortcut = subsample_->lower(plan, src);
   const PlanValue residual = bn2_.lower(plan, conv2_.lower(plan, inner));
   return plan.activation(plan.add(residual, shortcut), ActivationKind::kRelu);
 }
@@ -65,6 +83,7 @@ void ResidualBlock::profile(const std::string& name, const Shape& src,
     projection_->profile(name + ".shortcut.0", src, rows);
     projection_bn_->profile(name + ".shortcut.1", inner, rows);
   }
+  if (subsample_) subsample_->profile(name + ".shortcut", src, rows);
   // The sum counts 2 per element for Pacheco et al.; Dong et al. count neither it nor its ReLU.
   const Shape dst = inner.with_batch(1);
   Cost sum;
@@ -80,6 +99,7 @@ void ResidualBlock::set_name(const std::string& name) {
   bn1_.set_name(name + ".bn1");
   conv2_.set_name(name + ".conv2");
   bn2_.set_name(name + ".bn2");
+  if (subsample_) subsample_->set_name(name + ".shortcut");
   if (!projection_) return;
   projection_->set_name(name + ".shortcut.0");
   projection_bn_->set_name(name + ".shortcut.1");
@@ -90,7 +110,10 @@ std::vector<LayerCase> ResidualBlock::cases() {
     return [params](Rng& rng) { return std::make_unique<ResidualBlock>(params, rng); };
   };
   return {{"identity", {2, 16, 6, 6}, make({.in = 16, .out = 16})},
-          {"projection", {2, 8, 7, 7}, make({.in = 8, .out = 16, .stride = 2})}};
+          {"projection", {2, 8, 7, 7}, make({.in = 8, .out = 16, .stride = 2})},
+          {"option_a",
+           {2, 8, 7, 7},
+           make({.in = 8, .out = 16, .stride = 2, .shortcut = Shortcut::kOptionA})}};
 }
 
 }  // namespace branchy

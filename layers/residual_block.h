@@ -4,21 +4,28 @@
 #include "layers/batch_norm2d.h"
 #include "layers/conv2d.h"
 #include "layers/layer.h"
+#include "layers/subsample.h"
 
 namespace branchy {
 
+/// Where the shape changes: a 1x1 convolution with the stride and BN (option B of He et al.), or
+/// pixels left out and zero channels on both sides, without parameters (option A).
+enum class Shortcut { kProjection, kOptionA };
+
 struct ResidualBlockParams {
   std::int64_t in = 0, out = 0, stride = 1;
+  Shortcut shortcut = Shortcut::kProjection;
 };
 
-/// ReLU(BN(conv3x3(ReLU(BN(conv3x3(x))))) + shortcut(x)); the shortcut is the identity, or a 1x1
-/// convolution with the stride and BN where the shape changes. No convolution has a bias. The last
+/// ReLU(BN(conv3x3(ReLU(BN(conv3x3(x))))) + shortcut(x)); the shortcut is the identity, or what
+/// `params.shortcut` says where the shape changes. No convolution has a bias. The last
 /// BN of the residual starts with scale 0, so that a block starts as its shortcut (Goyal et al.
 /// 2017, section 5.1): without it the early exits' linear layers diverge in the first steps.
 /// State: `conv1`, `bn1`, `conv2`, `bn2`, and `shortcut.0`, `shortcut.1` for a projection.
 class ResidualBlock final : public Layer {
  public:
   static constexpr std::string_view kType = "residual_block";
+  /// Throws ConfigError where option A has fewer channels to give than it gets.
   ResidualBlock(ResidualBlockParams params, Rng& rng);
 
   [[nodiscard]] std::string_view type() const override { return kType; }
@@ -33,12 +40,16 @@ class ResidualBlock final : public Layer {
   static std::vector<LayerCase> cases();
 
  private:
+  [[nodiscard]] Variable shortcut(const Variable& src, const Pass& pass);
+
   Conv2d conv1_;
   BatchNorm2d bn1_;
   Conv2d conv2_;
   BatchNorm2d bn2_;
-  std::unique_ptr<Conv2d> projection_;  // null: identity shortcut
+  // At most one kind of shortcut; none: the identity.
+  std::unique_ptr<Conv2d> projection_;
   std::unique_ptr<BatchNorm2d> projection_bn_;
+  std::unique_ptr<Subsample> subsample_;
 };
 
 }  // namespace branchy

@@ -11,11 +11,11 @@
 namespace branchy {
 
 ScheduleKind parse_schedule(std::string_view name) {
-  for (const auto kind : {ScheduleKind::kConstant, ScheduleKind::kCosine, ScheduleKind::kOneCycle,
-                          ScheduleKind::kStep})
+  for (const auto kind : {ScheduleKind::kConstant, ScheduleKind::kCosine,
+                          ScheduleKind::kCosineSwing, ScheduleKind::kOneCycle, ScheduleKind::kStep})
     if (name == to_string(kind)) return kind;
-  throw ConfigError(
-      fmt::format("[schedule] '{}'; expected constant, cosine, one-cycle or step", name));
+  throw ConfigError(fmt::format(
+      "[schedule] '{}'; expected constant, cosine, cosine-swing, one-cycle or step", name));
 }
 
 std::string_view to_string(ScheduleKind kind) {
@@ -24,6 +24,8 @@ std::string_view to_string(ScheduleKind kind) {
       return "constant";
     case ScheduleKind::kCosine:
       return "cosine";
+    case ScheduleKind::kCosineSwing:
+      return "cosine-swing";
     case ScheduleKind::kOneCycle:
       return "one-cycle";
     case ScheduleKind::kStep:
@@ -37,14 +39,15 @@ void ScheduleParams::validate() const {
     throw ConfigError(
         fmt::format("[schedule] rate {} end rate {}: expected rate > 0 and 0 <= end rate <= rate",
                     rate, end_rate));
-  if (decay_steps < 1 || warmup_steps < 0 || !(factor > 0.0))
+  if (decay_steps < 1 || warmup_steps < 0 || hold_steps < 1 || !(factor > 0.0))
     throw ConfigError(fmt::format(
-        "[schedule] {} decay steps, {} warm-up steps, factor {}: expected 1 or more, 0 or more, "
-        "above 0",
-        decay_steps, warmup_steps, factor));
+        "[schedule] {} decay steps, {} warm-up steps, {} held steps, factor {}: expected 1 or "
+        "more, 0 or more, 1 or more, above 0",
+        decay_steps, warmup_steps, hold_steps, factor));
 }
 
 double learning_rate(const ScheduleParams& params, std::int64_t step) {
+  step -= step % params.hold_steps;
   const auto at = static_cast<double>(step);
   const auto warmup = static_cast<double>(params.warmup_steps);
   const auto decay = static_cast<double>(params.decay_steps);
@@ -52,8 +55,10 @@ double learning_rate(const ScheduleParams& params, std::int64_t step) {
   switch (params.kind) {
     case ScheduleKind::kConstant:
       break;
-    case ScheduleKind::kCosine: {
-      const double t = std::min(1.0, at / decay);
+    case ScheduleKind::kCosine:
+    case ScheduleKind::kCosineSwing: {
+      const double t =
+          params.kind == ScheduleKind::kCosine ? std::min(1.0, at / decay) : at / decay;
       rate = params.end_rate +
              (params.rate - params.end_rate) * 0.5 * (1.0 + std::cos(std::numbers::pi * t));
       break;

@@ -2,7 +2,6 @@
 
 #include <fmt/core.h>
 
-#include <cmath>
 #include <utility>
 
 #include "core/error.h"
@@ -20,43 +19,24 @@ void SgdParams::validate() const {
 }
 
 Sgd::Sgd(std::vector<OptimizedParameter> parameters, SgdParams params)
-    : parameters_(std::move(parameters)), params_(params) {
+    : Optimizer(std::move(parameters), params.clip_norm, params.weight_decay), params_(params) {
   params_.validate();
-  for (const OptimizedParameter& parameter : parameters_)
-    velocities_.push_back(Tensor::zeros(parameter.variable->shape()));
+  velocities_ = zeros_like_parameters();
 }
 
-double Sgd::step(float rate) {
-  kernels::SgdStepParams step{.rate = rate,
-                              .momentum = params_.momentum,
-                              .weight_decay = 0.0F,
-                              .gradient_scale = 1.0F,
-                              .nesterov = params_.nesterov};
-  double norm = 0.0;
-  if (params_.clip_norm > 0.0F) {
-    norm = gradient_norm();
-    if (norm > static_cast<double>(params_.clip_norm))
-      step.gradient_scale = static_cast<float>(static_cast<double>(params_.clip_norm) / norm);
-  }
-  for (std::size_t i = 0; i < parameters_.size(); ++i) {
-    Variable& variable = *parameters_[i].variable;
-    if (!variable.grad().defined()) continue;
-    step.weight_decay = parameters_[i].decays ? params_.weight_decay : 0.0F;
-    kernels::sgd_step(variable.mutable_value(), variable.grad(), velocities_[i], step);
-  }
-  return norm;
+void Sgd::update(std::size_t index, Variable& variable, const Update& update) {
+  kernels::sgd_step(variable.mutable_value(), variable.grad(), velocities_[index],
+                    {.rate = update.rate,
+                     .momentum = params_.momentum,
+                     .weight_decay = update.weight_decay,
+                     .gradient_scale = update.gradient_scale,
+                     .nesterov = params_.nesterov});
 }
 
-void Sgd::clear_gradients() {
-  for (const OptimizedParameter& parameter : parameters_) parameter.variable->clear_grad();
-}
-
-double Sgd::gradient_norm() const {
-  double sum = 0.0;
-  for (const OptimizedParameter& parameter : parameters_)
-    if (parameter.variable->grad().defined())
-      sum += kernels::sum_of_squares(parameter.variable->grad());
-  return std::sqrt(sum);
+std::vector<Optimizer::StateTensor> Sgd::state() {
+  std::vector<StateTensor> state;
+  append_state("velocity", velocities_, state);
+  return state;
 }
 
 }  // namespace branchy

@@ -13,8 +13,6 @@ namespace branchy {
 
 namespace {
 
-const std::string kVelocity = "optimizer.velocity.";
-
 void add_tensor(std::map<std::string, Tensor>& tensors, const std::string& name,
                 const Tensor& value) {
   if (!kernels::all_finite(value))
@@ -59,6 +57,27 @@ void check_same_run(const SafetensorsFile& file, const TrainingState& state) {
     throw DataError(fmt::format("[{}] held out {} images by seed {}, this run {} by seed {}",
                                 file.path().string(), found.val_count, found.val_seed,
                                 expected.val_count, expected.val_seed));
+  if (found.data_split != expected.data_split)
+    throw DataError(fmt::format(
+        "[{}] was trained on the photographs of split '{}', this run has '{}': the folder has "
+        "changed since; put it back as it was, or start another run",
+        file.path().string(), found.data_split, expected.data_split));
+}
+
+void load_optimizer(const SafetensorsFile& file, Optimizer& optimizer) {
+  for (const Optimizer::StateTensor& entry : optimizer.state()) {
+    const std::string name = std::string(kOptimizerPrefix) + entry.name;
+    if (!file.contains(name))
+      throw DataError(fmt::format(
+          "[{}] has no {}; the run was trained with another --optimizer or another --freeze",
+          file.path().string(), name));
+    const Tensor loaded = file.tensor(name);
+    if (loaded.shape() != entry.tensor->shape())
+      throw DataError(fmt::format("[{}] tensor {} has shape {}, this run expects {}",
+                                  file.path().string(), name, loaded.shape().to_string(),
+                                  entry.tensor->shape().to_string()));
+    entry.tensor->copy_from(loaded);
+  }
 }
 
 }  // namespace
@@ -71,9 +90,8 @@ void save_checkpoint(const std::filesystem::path& path, const TrainingState& sta
   if (state.average != nullptr)
     for (const StateEntry& entry : state.average->state())
       add_tensor(tensors, std::string(kAveragePrefix) + entry.name, entry.variable->value());
-  const auto& parameters = state.optimizer->parameters();
-  for (std::size_t i = 0; i < parameters.size(); ++i)
-    add_tensor(tensors, kVelocity + parameters[i].name, state.optimizer->velocities()[i]);
+  for (const Optimizer::StateTensor& entry : state.optimizer->state())
+    add_tensor(tensors, std::string(kOptimizerPrefix) + entry.name, *entry.tensor);
 
   Metadata metadata = to_metadata(state.info);
   const auto put = [&](const char* key, const auto& value) {
@@ -101,9 +119,7 @@ TrainingProgress load_checkpoint(const std::filesystem::path& path, const Traini
   load_state(file, "", state.network->state(), /*exact=*/true);
   if (state.average != nullptr)
     load_state(file, std::string(kAveragePrefix), state.average->state(), /*exact=*/true);
-  const auto& parameters = state.optimizer->parameters();
-  for (std::size_t i = 0; i < parameters.size(); ++i)
-    state.optimizer->velocities()[i].copy_from(file.tensor(kVelocity + parameters[i].name));
+  load_optimizer(file, *state.optimizer);
   return {.epoch = read_number<std::int64_t>(file, "train.epoch"),
           .batch_in_epoch = read_number<std::int64_t>(file, "train.batch_in_epoch"),
           .step = read_number<std::int64_t>(file, "train.step"),

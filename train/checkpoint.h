@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "layers/model_file.h"
-#include "optim/sgd.h"
+#include "optim/optimizer.h"
 
 namespace branchy {
 
@@ -29,7 +29,7 @@ struct TrainingProgress {
 struct TrainingState {
   MultiExitNetwork* network = nullptr;
   MultiExitNetwork* average = nullptr;
-  Sgd* optimizer = nullptr;
+  Optimizer* optimizer = nullptr;
   ModelInfo info;
   std::uint64_t seed = 0;
 };

@@ -9,6 +9,7 @@
 
 #include "data/fetch.h"
 #include "data/synth.h"
+#include "train/data_bench_command.h"
 #include "train/progress.h"
 
 namespace branchy {
@@ -94,10 +95,11 @@ void add_fetch(CLI::App& data) {
 }  // namespace
 
 void add_data_command(CLI::App& app) {
-  CLI::App* data = app.add_subcommand("data", "Generate or download images to train on");
+  CLI::App* data = app.add_subcommand("data", "Generate, download or time the images to train on");
   data->require_subcommand(1);
   add_synth(*data);
   add_fetch(*data);
+  add_data_bench_command(*data);
 }
 
 }  // namespace branchy

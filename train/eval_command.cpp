@@ -12,11 +12,13 @@
 #include "core/error.h"
 #include "core/provenance.h"
 #include "core/threads.h"
-#include "data/split.h"
+#include "infer/model_images.h"
 #include "infer/threshold_list.h"
-#include "train/checkpoint.h"
 #include "train/evaluation.h"
+#include "train/evaluation_dump.h"
 #include "train/progress.h"
+#include "train/validation.h"
+#include "train/weight_flags.h"
 
 namespace branchy {
 
@@ -25,23 +27,24 @@ namespace {
 using nlohmann::ordered_json;
 
 struct EvalCommand {
-  std::string model, data, split = "test", predictions;
+  std::string model, data, split = "test", predictions, logits, inputs, test_list, cache;
   std::vector<std::string> thresholds;
-  std::int64_t batch = 100, threads = 0;
-  bool json = false;
+  std::int64_t batch = 0, threads = 0;
+  bool json = false, skip_corrupt = false;
+  ForeignFlags foreign;
 };
 
 /// The test set, the training images, or those that training held out.
-std::shared_ptr<const Dataset> dataset_of(const EvalCommand& c, const ModelInfo& info) {
-  if (c.split == "test") return open_dataset(c.data, DatasetSplit::kTest);
-  std::shared_ptr<const Dataset> all = open_dataset(c.data, DatasetSplit::kTrain);
-  if (info.val_count == 0) {
-    if (c.split == "val")
-      throw ConfigError("[eval] the model was trained without held-out images; use --split test");
-    return all;
-  }
-  auto split = split_validation(all->size(), info.val_count, info.val_seed);
-  return std::make_shared<const Subset>(all, c.split == "val" ? split.validation : split.train);
+std::shared_ptr<const Dataset> dataset_of(const EvalCommand& c, const LoadedModel& model) {
+  ModelImages opened = open_images(model.info, model.network->input_shape(),
+                                   {.data = c.data,
+                                    .part = c.split,
+                                    .test_list = c.test_list,
+                                    .cache = c.cache,
+                                    .skip_corrupt = c.skip_corrupt});
+  if (!opened.description.empty()) fmt::print(stderr, "{}\n", opened.description);
+  for (const std::string& message : opened.left_out) fmt::print(stderr, "left out: {}\n", message);
+  return opened.images;
 }
 
 ordered_json to_json(const ThresholdReport& report, std::span<const float> thresholds) {
@@ -98,23 +101,34 @@ std::vector<std::vector<float>> threshold_sets(const std::vector<std::string>& g
   return sets;
 }
 
+ExitPredictions predict(const EvalCommand& c, const std::shared_ptr<const Plan>& plan,
+                        const std::shared_ptr<const Dataset>& dataset,
+                        const Normalization& normalization) {
+  const std::int64_t images = c.batch > 0 ? c.batch : evaluation_batch(dataset->image_shape());
+  Progress bar("eval");
+  EvaluationDump dump(c.logits, c.inputs);
+  ExitPredictions data = predict_dataset(
+      plan, dataset, normalization, images,
+      {.progress =
+           [&](double share) { bar.update(share, fmt::format("of {} images", dataset->size())); },
+       .batch = [&](const Batch& batch) { dump.add(batch); },
+       .output = [&](const ExitOutput& output) { dump.add(output); }});
+  dump.write();
+  return data;
+}
+
 void run(const EvalCommand& c) {
   set_num_threads(c.threads == 0 ? num_available_cpus() : c.threads);
-  const LoadedModel model = load_trained(c.model);
+  const OpenedModel opened = open_model(c.model, c.foreign, /*normalization_required=*/true);
+  const LoadedModel& model = opened.model;
   if (!(model.info.part == model.network->whole()))
     throw ConfigError(
         fmt::format("[eval] {} holds one side of a split; give the run or whole model", c.model));
   const auto sets = threshold_sets(c.thresholds, model.network->num_exits() - 1);
-  const auto dataset = dataset_of(c, model.info);
+  const auto dataset = dataset_of(c, model);
   const Normalization normalization{model.info.mean, model.info.std};
   const auto plan = Plan::lower(*model.network, model.network->whole());
-  ExitPredictions data;
-  {
-    Progress bar("eval");
-    data = predict_dataset(plan, dataset, normalization, c.batch, [&](double share) {
-      bar.update(share, fmt::format("of {} images", dataset->size()));
-    });
-  }
+  const ExitPredictions data = predict(c, plan, dataset, normalization);
   const auto accuracy = accuracy_of_all(data);
   if (!c.predictions.empty()) write_predictions(c.predictions, data);
   ordered_json json;
@@ -147,11 +161,20 @@ void add_eval_command(CLI::App& app) {
   CLI::App* eval =
       app.add_subcommand("eval", "Accuracy of every exit, and of early exits by threshold");
   const auto command = std::make_shared<EvalCommand>();
-  eval->add_option("model", command->model, "Run folder (its best checkpoint) or model file")
+  eval->add_option("model", command->model,
+                   "Run folder (its best checkpoint), model file, or weights of others (then with "
+                   "--net and --normalize)")
       ->required();
-  eval->add_option("--data", command->data, "Data set: cifar10:DIR or cifar100:DIR")->required();
-  eval->add_option("--split", command->split, "test, val (held out by training) or train")
-      ->check(CLI::IsMember({"test", "val", "train"}))
+  eval->add_option("--data", command->data, "Data set: cifar10:DIR, cifar100:DIR or folder:DIR")
+      ->required();
+  eval->add_option("--test-list", command->test_list,
+                   "folder: the test images, one path a line, for a model that recorded none");
+  eval->add_option("--cache", command->cache, "folder: keep decoded, resized images here");
+  eval->add_flag("--skip-corrupt", command->skip_corrupt,
+                 "folder: count and leave out damaged images");
+  eval->add_option("--split", command->split,
+                   "test, val (held out by training), train, or all images of a folder")
+      ->check(CLI::IsMember({"test", "val", "train", "all"}))
       ->capture_default_str();
   eval->add_option(
       "--threshold", command->thresholds,
@@ -159,9 +182,14 @@ void add_eval_command(CLI::App& app) {
   eval->add_option(
       "--predictions", command->predictions,
       "Write class and confidence of every exit for every sample to this JSON-lines file");
-  eval->add_option("--batch", command->batch, "Images at a time")
-      ->check(CLI::Range(1, 1 << 16))
-      ->capture_default_str();
+  eval->add_option("--logits", command->logits,
+                   "Write logits.K [N,classes] of every exit K to this safetensors file");
+  eval->add_option("--inputs", command->inputs,
+                   "Write the normalised images [N,3,H,W] to this safetensors file");
+  add_foreign_flags(*eval, command->foreign);
+  eval->add_option("--batch", command->batch,
+                   "Images at a time (default: 250 of 32x32, fewer of larger ones)")
+      ->check(CLI::Range(1, 1 << 16));
   eval->add_option("--threads", command->threads, "Compute threads (default: all CPUs)")
       ->check(CLI::Range(1, 4096));
   eval->add_flag("--json", command->json, "Print JSON instead of a table");

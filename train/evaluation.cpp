@@ -4,15 +4,12 @@
 #include <cmath>
 #include <utility>
 
-#include "data/loader.h"
-#include "infer/exit_runner.h"
-
 namespace branchy {
 
 ExitPredictions predict_dataset(const std::shared_ptr<const Plan>& plan,
                                 std::shared_ptr<const Dataset> dataset,
                                 const Normalization& normalization, std::int64_t batch,
-                                const std::function<void(double)>& progress) {
+                                const PredictionTaps& taps) {
   const auto total = static_cast<double>(dataset->size());
   ExitRunner runner(plan);
   Loader loader(std::move(dataset), {.batch = batch, .normalization = normalization});
@@ -20,15 +17,17 @@ ExitPredictions predict_dataset(const std::shared_ptr<const Plan>& plan,
   result.predictions.resize(static_cast<std::size_t>(plan->part().last_exit));
   loader.start_epoch(0);
   while (const auto next = loader.next()) {
+    if (taps.batch) taps.batch(*next);
     runner.start(next->images);
     while (runner.has_next()) {
       const ExitOutput output = runner.next_exit();
+      if (taps.output) taps.output(output);
       const auto rows = predict_all(output.exit, output.logits);
       auto& all = result.predictions[static_cast<std::size_t>(output.exit - 1)];
       all.insert(all.end(), rows.begin(), rows.end());
     }
     result.labels.insert(result.labels.end(), next->labels.begin(), next->labels.end());
-    progress(static_cast<double>(result.labels.size()) / total);
+    if (taps.progress) taps.progress(static_cast<double>(result.labels.size()) / total);
   }
   return result;
 }

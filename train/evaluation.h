@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "data/dataset.h"
+#include "data/loader.h"
+#include "infer/exit_runner.h"
 #include "infer/plan.h"
 #include "infer/policies/max_probability.h"
 #include "layers/network.h"
@@ -20,12 +22,18 @@ struct ExitPredictions {
   std::vector<std::int64_t> labels;
 };
 
-/// Runs all exits of `plan` over the data set, in order, in batches. `progress` gets 0..1.
+/// What may look on while a data set is predicted, batch by batch.
+struct PredictionTaps {
+  std::function<void(double)> progress;  ///< gets 0..1
+  std::function<void(const Batch&)> batch = {};
+  std::function<void(const ExitOutput&)> output = {};
+};
+
+/// Runs all exits of `plan` over the data set, in order, in batches.
 [[nodiscard]] ExitPredictions predict_dataset(const std::shared_ptr<const Plan>& plan,
                                               std::shared_ptr<const Dataset> dataset,
                                               const Normalization& normalization,
-                                              std::int64_t batch,
-                                              const std::function<void(double)>& progress);
+                                              std::int64_t batch, const PredictionTaps& taps);
 
 /// Accuracy of all samples at each exit, 0..1.
 [[nodiscard]] std::vector<double> accuracy_of_all(const ExitPredictions& data);

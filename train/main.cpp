@@ -5,9 +5,11 @@
 
 #include "core/error.h"
 #include "core/provenance.h"
+#include "train/convert_command.h"
 #include "train/data_command.h"
 #include "train/eval_command.h"
 #include "train/export_command.h"
+#include "train/nets_command.h"
 #include "train/profile_command.h"
 #include "train/train_command.h"
 
@@ -26,7 +28,9 @@ int run(int argc, char** argv) {
   branchy::add_train_command(app);
   branchy::add_eval_command(app);
   branchy::add_export_command(app);
+  branchy::add_convert_command(app);
   branchy::add_profile_command(app);
+  branchy::add_nets_command(app);
   branchy::add_data_command(app);
   try {
     app.parse(argc, argv);

@@ -8,12 +8,13 @@
 namespace branchy {
 
 void write_run_result(const TrainOptions& options, const TrainingProgress& progress,
-                      const std::string& data_checksum, const ValidationResult& test) {
+                      const DataRecord& data, const ValidationResult& test) {
   nlohmann::ordered_json json;
   for (const auto& [key, value] : provenance()) json[key] = value;
   json["configuration"] = to_toml(options);
   json["seed"] = options.seed;
-  json["data_checksum"] = data_checksum;
+  json["data_checksum"] = data.checksum;
+  if (!data.split.empty()) json["data_split"] = data.split;
   json["epochs"] = progress.epoch;
   json["steps"] = progress.step;
   json["training_seconds"] = progress.seconds;

@@ -9,9 +9,15 @@
 
 namespace branchy {
 
+/// What a result says about its images.
+struct DataRecord {
+  std::string checksum;
+  std::string split;  ///< DataSource::description()
+};
+
 /// Writes `<out>/result.json`: command line, resolved configuration, commit, seed, CPU, threads,
-/// library versions, data checksum, wall time and the test accuracy of every exit.
+/// library versions, data checksum and split, wall time and the test accuracy of every exit.
 void write_run_result(const TrainOptions& options, const TrainingProgress& progress,
-                      const std::string& data_checksum, const ValidationResult& test);
+                      const DataRecord& data, const ValidationResult& test);
 
 }  // namespace branchy

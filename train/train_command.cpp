@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/threads.h"
 #include "train/interrupt.h"
+#include "train/network_flags.h"
 #include "train/train_options.h"
 #include "train/trainer.h"
 
@@ -17,33 +18,55 @@ namespace {
 struct TrainCommand {
   TrainOptions options;
   std::string resume;
+  std::vector<std::string> network_options;  ///< KEY=VALUE, as given
+  std::string exit_after;
 };
 
 void add_model_options(CLI::App& app, TrainOptions& o) {
   app.add_option("--net", o.network.name, "Network (see `branchy profile --help`)")
       ->capture_default_str();
   app.add_option("--exits", o.network.early_exits,
-                 "Early exits before the final one (0: plain backbone)")
-      ->capture_default_str();
+                 "Early exits before the final one (0: plain backbone; default: as many as the "
+                 "paper of the network has)");
   app.add_option("--classes", o.network.classes, "Classes (0: as many as the data has)")
       ->capture_default_str();
-  app.add_option("--init", o.init, "Start from the weights of this safetensors file");
+  app.add_option(
+      "--init", o.init,
+      "Start from the weights of this safetensors file; those of others need --normalize");
+  add_weight_flags(app, o.weights);
   app.add_option("--exit-weights", o.exit_weights,
                  "Loss weight of each exit, in order (eq. 5 of Dong et al.; default 0.2 0.3 0.5)");
 }
 
 void add_data_options(CLI::App& app, TrainOptions& o) {
-  app.add_option("--data", o.data, "Data set: cifar10:DIR or cifar100:DIR");
+  app.add_option("--data", o.data, "Data set: cifar10:DIR, cifar100:DIR or folder:DIR");
   app.add_option("--val", o.val,
-                 "Training images held out for validation, chosen by seed (0: none)")
-      ->capture_default_str();
-  app.add_option("--augment", o.hyper.augment, "crop-flip (padding 4) or none")
+                 "Training images held out for validation, chosen by seed (0: none; default: 5000 "
+                 "of CIFAR, a tenth of a folder)");
+  app.add_option("--augment", o.hyper.augment,
+                 "crop-flip (padding 4), none, imagenet (random resized crop, flip) or pacheco")
       ->capture_default_str();
   app.add_flag("--shuffle,!--no-shuffle", o.shuffle,
                "Shuffle each epoch (default) or keep the order");
   app.add_option("--loader-threads", o.loader_threads,
                  "Threads that prepare batches; results do not depend on it")
       ->capture_default_str();
+}
+
+void add_photo_options(CLI::App& app, TrainOptions& o) {
+  PhotoFlags& photos = o.photos;
+  app.add_option("--image-size", photos.image_size,
+                 "Side of the square images, for networks that take any (default: the network's "
+                 "own, e.g. 224)");
+  app.add_option("--split", photos.split,
+                 "folder: clean, or as-published (LEAKY, of Pacheco et al.: most test images are "
+                 "training images)")
+      ->capture_default_str();
+  app.add_option("--test-list", photos.test_list,
+                 "folder: file with the paths of the test images, one a line");
+  app.add_option("--cache", photos.cache, "folder: keep decoded, resized images in this folder");
+  app.add_flag("--skip-corrupt", photos.skip_corrupt,
+               "folder: decode all images first, count and leave out the damaged ones");
 }
 
 void add_recipe_options(CLI::App& app, TrainOptions& o) {
@@ -96,7 +119,9 @@ void add_run_options(CLI::App& app, TrainCommand& command) {
 
 void add_all_options(CLI::App& app, TrainCommand& command) {
   add_model_options(app, command.options);
+  add_network_flags(app, command.network_options, command.exit_after);
   add_data_options(app, command.options);
+  add_photo_options(app, command.options);
   add_recipe_options(app, command.options);
   add_run_options(app, command);
 }
@@ -145,6 +170,7 @@ TrainOptions options_of_run(const std::filesystem::path& run) {
   } catch (const CLI::ParseError& error) {
     throw ConfigError("[" + file.string() + "] " + error.what());
   }
+  command.options.network.options = network_options(command.network_options, command.exit_after);
   command.options.out = run;
   return command.options;
 }
@@ -164,6 +190,7 @@ void add_train_command(CLI::App& app) {
       o = options_of_run(command->resume);
     else
       apply_recipe(*train, o);
+    if (!resume) o.network.options = network_options(command->network_options, command->exit_after);
     if (threads_given) o.threads = threads;
     if (threads_given && threads == 0)
       throw ConfigError("[train] --threads 0, expected 1 or more; leave it out to use all CPUs");

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "layers/network_options.h"
 #include "optim/schedule.h"
 
 namespace branchy {
@@ -61,10 +62,18 @@ RecipeOptions scaled_to_epochs(RecipeOptions recipe, std::int64_t epochs) {
   return recipe;
 }
 
-Augmentation parse_augmentation(const std::string& name) {
-  if (name == "none") return Augmentation::kNone;
-  if (name == "crop-flip") return Augmentation::kCropFlip;
-  throw ConfigError(fmt::format("[train] --augment '{}', expected none or crop-flip", name));
+Augmentation parse_augmentation(const std::string& name) { return parse_augmentation_name(name); }
+
+DataOptions data_options(const TrainOptions& o) {
+  return {.val_count = o.val,
+          .seed = static_cast<std::uint64_t>(o.seed),
+          .folder = {.side = o.photos.image_size,
+                     .preset = parse_augmentation(o.hyper.augment),
+                     .cache = o.photos.cache},
+          .split = parse_split_mode(o.photos.split),
+          .test_list = o.photos.test_list,
+          .skip_corrupt = o.photos.skip_corrupt,
+          .threads = o.loader_threads};
 }
 
 std::vector<double> default_exit_weights(std::int64_t num_exits) {
@@ -78,7 +87,8 @@ void validate(const TrainOptions& o) {
   constexpr std::int64_t kMany = 1000000000;
   constexpr double kLarge = 1e9;
   const RecipeOptions& h = o.hyper;
-  if (o.data.empty()) throw ConfigError("[train] no data; give --data cifar10:DIR or cifar100:DIR");
+  if (o.data.empty())
+    throw ConfigError("[train] no data; give --data cifar10:DIR, cifar100:DIR or folder:DIR");
   static_cast<void>(parse_schedule(h.schedule));
   require_range<std::int64_t>("--epochs", h.epochs, 1, kMany);
   require_range<std::int64_t>("--batch", h.batch, 2, 1 << 20);
@@ -89,7 +99,8 @@ void validate(const TrainOptions& o) {
   require_range("--label-smoothing", h.label_smoothing, 0.0, 0.999);
   require_range("--ema", h.ema_decay, 0.0, 0.999999);
   require_range("--checkpoint-seconds", o.checkpoint_seconds, 0.0, kLarge);
-  require_range<std::int64_t>("--val", o.val, 0, kMany);
+  require_range<std::int64_t>("--val", o.val, -1, kMany);
+  require_range<std::int64_t>("--image-size", o.photos.image_size, 0, 4096);
   require_range<std::int64_t>("--max-steps", o.max_steps, 0, kMany);
   require_range<std::int64_t>("--patience", o.patience, 0, kMany);
   require_range<std::int64_t>("--loader-threads", o.loader_threads, 1, 256);
@@ -111,6 +122,8 @@ std::string to_toml(const TrainOptions& o) {
   put_text("net", o.network.name);
   put("classes", o.network.classes);
   put("exits", o.network.early_exits);
+  if (!o.network.options.empty())
+    put("option", fmt::format("[\"{}\"]", fmt::join(to_lines(o.network.options), "\", \"")));
   put_text("data", o.data);
   put_text("out", o.out.string());
   put_text("recipe", o.recipe);
@@ -135,6 +148,12 @@ std::string to_toml(const TrainOptions& o) {
   if (!o.exit_weights.empty())
     put("exit-weights", fmt::format("[{}]", fmt::join(o.exit_weights, ",")));
   put("val", o.val);
+  const PhotoFlags& photos = o.photos;
+  if (photos.image_size > 0) put("image-size", photos.image_size);
+  if (photos.split != "clean") put_text("split", photos.split);
+  if (!photos.test_list.empty()) put_text("test-list", photos.test_list);
+  if (!photos.cache.empty()) put_text("cache", photos.cache);
+  if (photos.skip_corrupt) put("skip-corrupt", true);
   put("seed", o.seed);
   put("threads", o.threads);
   put("loader-threads", o.loader_threads);
@@ -142,6 +161,11 @@ std::string to_toml(const TrainOptions& o) {
   put("max-steps", o.max_steps);
   put("patience", o.patience);
   if (!o.init.empty()) put_text("init", o.init);
+  const WeightFlags& weights = o.weights;
+  if (!weights.from.empty()) put_text("from", weights.from);
+  if (!weights.normalize.empty()) put_text("normalize", weights.normalize);
+  if (weights.strict) put("strict", true);
+  if (weights.replace_head) put("replace-head", true);
   put("checkpoint-seconds", o.checkpoint_seconds);
   put("log-every", o.log_every);
   return text;

@@ -10,11 +10,13 @@
 #include "core/error.h"
 #include "core/kernels/sgd_step.h"
 #include "core/threads.h"
-#include "data/split.h"
+#include "data/normalization.h"
 #include "layers/models/registry.h"
 #include "layers/softmax_cross_entropy.h"
 #include "layers/weighted_sum.h"
+#include "optim/sgd.h"
 #include "train/divergence.h"
+#include "train/image_size.h"
 #include "train/interrupt.h"
 #include "train/run_result.h"
 #include "train/validation.h"
@@ -50,6 +52,7 @@ Trainer::Trainer(TrainOptions options, bool resume)
     : options_(std::move(options)), progress_("train") {
   validate(options_);
   make_folder(options_.out);
+  if (!resume && !options_.init.empty()) adapt_to_initial_weights();
   open_data();
   build_network();
 
@@ -62,7 +65,7 @@ Trainer::Trainer(TrainOptions options, bool resume)
   if (resume && found)
     at_ = load_checkpoint(last, state());
   else if (!options_.init.empty())
-    load_state(SafetensorsFile(options_.init), "", network_->state(), /*exact=*/true);
+    load_initial_weights();
   if (!found && average_) copy_state(*network_, *average_);
   at_.correct.resize(exit_weights_.size());
   write_file_atomically(options_.out / "config.toml", to_toml(options_));
@@ -78,17 +81,43 @@ Trainer::Trainer(TrainOptions options, bool resume)
 
 Trainer::~Trainer() = default;
 
+void Trainer::adapt_to_initial_weights() {
+  const SafetensorsFile file(options_.init);
+  // The data may count the classes only later; the weights do not decide them.
+  NetworkConfig config = options_.network;
+  config.classes = std::max<std::int64_t>(config.classes, 2);
+  options_.network.options =
+      config_for_weights(config, file, import_options(options_.weights)).options;
+  std::string& normalize = options_.weights.normalize;
+  if (!normalize.empty()) return;
+  if (!is_model_file(file))
+    throw ConfigError(fmt::format(
+        "[train] {} does not say how its images were normalised; give --normalize", options_.init));
+  const ModelInfo info = parse_model_info(file);
+  normalize = to_text({info.mean, info.std});
+}
+
+void Trainer::load_initial_weights() {
+  const ImportReport report =
+      import_weights(*network_, options_.init, import_options(options_.weights));
+  for (const std::string& line : report.lines()) progress_.line(options_.init + ": " + line);
+}
+
 void Trainer::open_data() {
-  const auto all = open_dataset(options_.data, DatasetSplit::kTrain);
-  normalization_ = all->normalization();
-  class_names_ = all->class_names();
-  train_data_ = all;
-  if (options_.val > 0) {
-    const auto split =
-        split_validation(all->size(), options_.val, static_cast<std::uint64_t>(options_.seed));
-    train_data_ = std::make_shared<const Subset>(all, split.train);
-    val_data_ = std::make_shared<const Subset>(all, split.validation);
-  }
+  if (options_.photos.image_size > 0 || options_.data.starts_with("folder:"))
+    options_.photos.image_size = set_image_size(options_.network, options_.photos.image_size);
+  source_ = std::make_unique<DataSource>(options_.data, data_options(options_));
+  train_data_ = source_->train();
+  val_data_ = source_->validation();
+  options_.val = source_->val_count();
+  normalization_ = options_.weights.normalize.empty()
+                       ? train_data_->normalization()
+                       : parse_normalization(options_.weights.normalize);
+  class_names_ = train_data_->class_names();
+  if (!source_->description().empty()) progress_.line(source_->description());
+  for (const std::string& message : source_->left_out()) progress_.line("left out: " + message);
+  if (!source_->split_lines().empty())
+    write_file_atomically(options_.out / "split.tsv", source_->split_lines());
   loader_ = std::make_unique<Loader>(
       train_data_, LoaderOptions{.batch = options_.hyper.batch,
                                  .threads = options_.loader_threads,
@@ -109,6 +138,14 @@ void Trainer::build_network() {
   const auto seed = static_cast<std::uint64_t>(options_.seed);
   Rng rng({seed, 0x696E6974});  // "init"
   network_ = make_network(options_.network, rng);
+  options_.network = network_->config();  // with the exits that it really has
+  const Shape image = train_data_->image_shape();
+  const Shape& input = network_->input_shape();
+  if (input != Shape{1, image[0], image[1], image[2]})
+    throw ConfigError(
+        fmt::format("[train] images are {}, {} takes {}; see --image-size and the "
+                    "network's own options",
+                    image.to_string(), options_.network.name, input.to_string()));
   if (h.ema_decay > 0.0) average_ = make_network(options_.network, rng);
 
   std::vector<double> weights = options_.exit_weights;
@@ -286,9 +323,9 @@ void Trainer::finish_epoch() {
 }
 
 void Trainer::finish_run() {
-  const auto test = open_dataset(options_.data, DatasetSplit::kTest);
+  const auto test = source_->test();
   const auto result = validate_network(evaluated_network(), test, normalization_, exit_weights_);
-  write_run_result(options_, at_, test->checksum(), result);
+  write_run_result(options_, at_, {test->checksum(), source_->description()}, result);
   progress_.line(fmt::format(
       "done after {} epochs, {} steps, {:.0f} s: test accuracy by exit {} %; in {}", at_.epoch,
       at_.step, at_.seconds, accuracies(result.accuracy), options_.out.string()));
@@ -313,7 +350,10 @@ TrainingState Trainer::state() {
                  .std = normalization_.std,
                  .val_count = options_.val,
                  .val_seed = static_cast<std::uint64_t>(options_.seed),
-                 .cut = ""};
+                 .cut = "",
+                 .data_split = source_->split_record(),
+                 .data_transforms = source_->transforms_record(),
+                 .data_test_list = source_->test_list_record()};
   return {.network = network_.get(),
           .average = average_.get(),
           .optimizer = optimizer_.get(),

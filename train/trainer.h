@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "data/loader.h"
+#include "data/source.h"
 #include "layers/network.h"
 #include "optim/schedule.h"
 #include "train/checkpoint.h"
@@ -17,7 +18,8 @@ namespace branchy {
 enum class TrainingEnd { kFinished, kInterrupted };
 
 /// One run: network, optimiser, data and folder. The run folder holds config.toml, metrics.jsonl,
-/// metrics.csv, last.safetensors, best.safetensors and, when finished, result.json.
+/// metrics.csv, last.safetensors, best.safetensors and, when finished, result.json; for photographs
+/// split.tsv too.
 ///
 /// The run is a pure function of the options, the data, the initial weights and the thread count:
 /// data order and augmentation are keyed by (seed, epoch, index), the rate by the step.
@@ -34,6 +36,8 @@ class Trainer {
 
  private:
   void build_network();
+  void adapt_to_initial_weights();
+  void load_initial_weights();
   void open_data();
   void train_epoch();
   void train_step(const Batch& batch);
@@ -49,11 +53,12 @@ class Trainer {
   [[nodiscard]] MultiExitNetwork& evaluated_network();
 
   TrainOptions options_;
+  std::unique_ptr<DataSource> source_;
   std::shared_ptr<const Dataset> train_data_, val_data_;
   Normalization normalization_{};
   std::vector<std::string> class_names_;
   std::unique_ptr<MultiExitNetwork> network_, average_;
-  std::unique_ptr<Sgd> optimizer_;
+  std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<Loader> loader_;
   std::unique_ptr<MetricsLog> metrics_;
   ScheduleParams schedule_;

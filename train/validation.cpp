@@ -8,8 +8,10 @@
 
 namespace branchy {
 
-namespace {
-constexpr std::int64_t kBatch = 250;
+std::int64_t evaluation_batch(const Shape& image) {
+  constexpr std::int64_t kMost = 250;
+  constexpr std::int64_t kLeast = 10;
+  return std::clamp(kMost * 3 * 32 * 32 / image.size(), kLeast, kMost);
 }
 
 ValidationResult validate_network(MultiExitNetwork& network, std::shared_ptr<const Dataset> dataset,
@@ -17,7 +19,8 @@ ValidationResult validate_network(MultiExitNetwork& network, std::shared_ptr<con
                                   std::span<const float> exit_weights) {
   const NoGradGuard no_grad;
   const auto total = static_cast<double>(dataset->size());
-  Loader loader(std::move(dataset), {.batch = kBatch, .normalization = normalization});
+  const std::int64_t batch_size = evaluation_batch(dataset->image_shape());
+  Loader loader(std::move(dataset), {.batch = batch_size, .normalization = normalization});
   ValidationResult result;
   result.accuracy.resize(static_cast<std::size_t>(network.num_exits()));
   loader.start_epoch(0);

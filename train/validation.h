@@ -15,6 +15,9 @@ struct ValidationResult {
   std::vector<double> accuracy;  ///< of all samples at each exit, 0..1
 };
 
+/// Images at a time: 250 of 32x32, fewer of larger ones, so that activations stay small.
+[[nodiscard]] std::int64_t evaluation_batch(const Shape& image);
+
 /// Runs `network` in evaluation mode over all of `dataset`, without recording.
 [[nodiscard]] ValidationResult validate_network(MultiExitNetwork& network,
                                                 std::shared_ptr<const Dataset> dataset,

@@ -10,7 +10,6 @@ torch_resnet44.py step [BATCH] [THREADS]
 """
 import json
 import statistics
-import struct
 import sys
 import time
 
@@ -19,20 +18,9 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+from safetensors_file import read_safetensors
+
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
-
-
-def read_safetensors(path):
-    with open(path, "rb") as file:
-        header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
-        data = file.read()
-    header.pop("__metadata__", None)
-    return {
-        name: torch.from_numpy(
-            np.frombuffer(data[e["data_offsets"][0]:e["data_offsets"][1]], "<f4").reshape(e["shape"]).copy())
-        for name, e in header.items()
-        if not name.startswith(("optimizer.", "average."))
-    }
 
 
 class Block(nn.Module):

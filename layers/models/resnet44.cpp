@@ -7,6 +7,7 @@
 #include "layers/conv2d.h"
 #include "layers/flatten.h"
 #include "layers/linear.h"
+#include "layers/models/network_parts.h"
 #include "layers/pool2d.h"
 #include "layers/residual_block.h"
 #include "layers/sequential.h"
@@ -24,16 +25,16 @@ struct ExitPlan {
 
 std::vector<ExitPlan> exit_plans(std::int64_t early_exits) {
   switch (early_exits) {
-    case 0:
-      return {};
     case 2:  // Table V of Dong et al.
       return {{1, 2, 16, 32}, {8, 1, 32, 16}};
     case 3:  // Table VI of Dong et al.
       return {{1, 2, 16, 32}, {4, 1, 16, 32}, {8, 1, 32, 16}};
     default:
-      throw ConfigError(fmt::format(
-          "[resnet44] {} early exits; give 2 or 3 (as in Dong et al.), or 0 for the plain backbone",
-          early_exits));
+      throw ConfigError(
+          fmt::format("[resnet44] {} early exits; give 2 or 3 (as in Dong et al.), 0 for the plain "
+                      "backbone, or "
+                      "places with exit-after or placement",
+                      early_exits));
   }
 }
 
@@ -63,6 +64,14 @@ LayerPtr early_exit(const ExitPlan& plan, std::int64_t classes, Rng& rng) {
   return layers;
 }
 
+std::vector<PaperExit> paper_exits(std::int64_t early_exits, std::int64_t classes) {
+  std::vector<PaperExit> exits;
+  for (const ExitPlan& plan : exit_plans(early_exits))
+    exits.push_back({1 + plan.after_residual_block,
+                     [plan, classes](Rng& rng) { return early_exit(plan, classes, rng); }});
+  return exits;
+}
+
 LayerPtr final_classifier(std::int64_t classes, Rng& rng) {
   auto layers = std::make_unique<Sequential>();
   layers->add("pool", std::make_unique<Pool2d>(PoolOp{.kind = PoolKind::kAverage, .kernel = 0}));
@@ -76,6 +85,10 @@ LayerPtr final_classifier(std::int64_t classes, Rng& rng) {
 // stem 3->16, then three stages of seven residual blocks:
 //   layer1 16x32x32, layer2 32x16x16, layer3 64x8x8; global average pool; linear 64->classes.
 std::unique_ptr<MultiExitNetwork> resnet44(const NetworkConfig& config, Rng& rng) {
+  OptionReader options(config);
+  const Shortcut shortcut = options.choice("shortcut", {"projection", "option-a"}) == "option-a"
+                                ? Shortcut::kOptionA
+                                : Shortcut::kProjection;
   std::vector<MultiExitNetwork::Block> blocks;
   blocks.push_back(stem(rng));
   std::int64_t in = 16;
@@ -83,25 +96,19 @@ std::unique_ptr<MultiExitNetwork> resnet44(const NetworkConfig& config, Rng& rng
     const std::int64_t width = std::int64_t{8} << stage;
     for (std::int64_t i = 0; i < kBlocksPerStage; ++i) {
       const std::int64_t stride = stage > 1 && i == 0 ? 2 : 1;
-      blocks.push_back(residual(fmt::format("layer{}.{}", stage, i), {in, width, stride}, rng));
+      blocks.push_back(
+          residual(fmt::format("layer{}.{}", stage, i), {in, width, stride, shortcut}, rng));
       in = width;
     }
   }
 
-  std::vector<MultiExitNetwork::Exit> exits;
-  for (const ExitPlan& plan : exit_plans(config.early_exits)) {
-    const std::string name = fmt::format("exits.{}", exits.size() + 1);
-    exits.push_back({.name = name,
-                     .state_prefix = name + ".",
-                     .after_block = 1 + plan.after_residual_block,
-                     .layer = early_exit(plan, config.classes, rng)});
-  }
-  exits.push_back({.name = "final",
-                   .state_prefix = "",
-                   .after_block = static_cast<std::int64_t>(blocks.size()),
-                   .layer = final_classifier(config.classes, rng)});
-  return std::make_unique<MultiExitNetwork>(config, Shape{1, 3, 32, 32}, std::move(blocks),
-                                            std::move(exits));
+  return assemble(
+      config, options,
+      {.input = Shape{1, 3, 32, 32},
+       .blocks = std::move(blocks),
+       .paper_exits = [&](std::int64_t count) { return paper_exits(count, config.classes); },
+       .final_exit = [&](Rng& r) { return final_classifier(config.classes, r); }},
+      rng);
 }
 
 }  // namespace branchy

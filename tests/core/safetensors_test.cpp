@@ -5,7 +5,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
+#include <cmath>
 #include <csignal>
 #include <cstring>
 #include <fstream>
@@ -286,8 +288,41 @@ TEST(SafetensorsFile, NamesWhatATensorLacks) {
               12));
   const SafetensorsFile file(directory / "a");
   expect_error<DataError>([&] { (void)file.tensor("conv1"); }, {"no tensor 'conv1'"});
-  expect_error<DataError>([&] { (void)file.tensor("i"); }, {"'i' is I64, expected F32"});
+  expect_error<DataError>([&] { (void)file.tensor("i"); }, {"'i'", "is I64, expected F32"});
   expect_error<DataError>([&] { (void)file.tensor("r"); }, {"6 dimensions, expected at most 5"});
+}
+
+TEST(SafetensorsFile, HalvesAreReadAsFloats) {
+  const TemporaryDirectory directory;
+  const std::array<std::uint16_t, 3> halves = {0x3C00, 0xC100, 0x0001};  // 1, -2.5, 2^-24
+  const std::array<std::uint16_t, 1> brains = {0x4049};                  // 3.140625
+  const std::vector<std::pair<std::string, SafetensorsEntry>> entries = {
+      {"z", {"F16", {3}, std::as_bytes(std::span(halves))}},
+      {"a", {"BF16", {}, std::as_bytes(std::span(brains))}}};
+  write_safetensors_entries(directory / "a", entries, {{"k", "v"}});
+  const SafetensorsFile file(directory / "a");
+  EXPECT_LT(file.entries().at("z").bytes.data(), file.entries().at("a").bytes.data());
+  const Tensor z = file.tensor("z");
+  EXPECT_EQ(z.data()[0], 1.0F);
+  EXPECT_EQ(z.data()[1], -2.5F);
+  EXPECT_EQ(z.data()[2], std::ldexp(1.0F, -24));
+  EXPECT_EQ(file.tensor("a").item(), 3.140625F);
+}
+
+TEST(SafetensorsFile, SaysHowToConvertFilesOfPyTorch) {
+  const TemporaryDirectory directory;
+  const std::string zip = std::string("PK\x03\x04\0\0\x08\x08\0\0", 10) + std::string(200, 'x');
+  const std::string pickle = "\x80\x02\x8a\nl\xfc\x9c" + std::string(200, 'x');
+  for (const std::string& bytes : {zip, pickle}) {
+    write_file_atomically(directory / "net.pth", bytes);
+    expect_error<DataError>(
+        [&] { SafetensorsFile file(directory / "net.pth"); },
+        {"torch.save", "python3 -c", "torch.load('", "net.pth', ", "save_file"});
+  }
+  // A header of 640 bytes begins with the bytes of a pickle.
+  std::string header(640, ' ');
+  header.replace(0, 2, "{}");
+  EXPECT_TRUE(parse(file_of(header, 0)).entries.empty());
 }
 
 TEST(SafetensorsFile, RefusesToWriteWhatItCouldNotRead) {

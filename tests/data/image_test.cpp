@@ -60,6 +60,28 @@ TEST(DecodeImage, NamesATruncatedImage) {
   expect_error<DataError>([&] { (void)decode_image(ppm, "x"); }, {"22 bytes", "truncated"});
 }
 
+TEST(DecodeImage, RefusesEveryTruncationOfAJpeg) {
+  const auto whole = test::sample_jpeg();
+  for (std::size_t length = 0; length < whole.size(); ++length)
+    expect_error<DataError>([&] { (void)decode_image(std::span(whole).first(length), "x"); },
+                            {"[x]"});
+}
+
+TEST(DecodeImage, NamesTheSizeOfABomb) {
+  auto png = test::sample_png();
+  for (const std::size_t at : {16, 20}) {  // width, height
+    png[at + 2] = 0xEA;
+    png[at + 3] = 0x60;
+  }
+  expect_error<DataError>([&] { (void)decode_image(png, "x"); },
+                          {"60000x60000 pixels", "sides of 1 to 16384", "shrink"});
+  auto jpeg = test::sample_jpeg();
+  for (std::size_t i = 0; i + 6 < jpeg.size(); ++i)
+    if (jpeg[i] == 0xFF && jpeg[i + 1] == 0xC0) jpeg[i + 5] = 0xEA;  // high byte of the height
+  expect_error<DataError>([&] { (void)decode_image(jpeg, "x"); },
+                          {"8x59912 pixels", "sides of 1 to 16384", "shrink"});
+}
+
 TEST(DecodeImage, ScalesSixteenBitsAndSmallMaxima) {
   using namespace std::string_view_literals;
   const auto wide = test::bytes_of("P5 2 1 1000\n\x03\xE8\x01\xF4"sv);

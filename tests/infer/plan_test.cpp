@@ -116,6 +116,16 @@ std::vector<GraphCase> graph_cases() {
         p.convolution(p.activation(p.convolution(x, down), kRelu), convolution(4, {32, 32, 3, 3}));
     return p.activation(p.add(a, p.convolution(x, project)), kRelu);
   });
+  add("ResidualOptionA", {1, 8, 7, 7}, 3, [](P& p, V image) {
+    const V x = p.activation(p.convolution(image, convolution(1, {8, 8, 3, 3})), kRelu);
+    ConvolutionOp down = convolution(2, {16, 8, 3, 3});
+    down.stride = 2;
+    const V shortcut = p.subsample(x, {.stride = 2, .front = 4, .behind = 4});
+    return p.activation(p.add(p.batch_norm(p.convolution(x, down), batch_norm(3, 16)), shortcut),
+                        kRelu);
+  });
+  add("SubsampleAlone", {1, 3, 9, 6}, 1,
+      [](P& p, V x) { return p.subsample(x, {.stride = 2, .front = 1, .behind = 4}); });
   add("SumOfActivations", {1, 16, 4, 4}, 3, [](P& p, V x) {
     const V a = p.activation(p.convolution(x, convolution(1, {8, 16, 3, 3})), kRelu);
     const V b = p.activation(p.convolution(x, convolution(2, {8, 16, 3, 3})), kRelu);

@@ -59,6 +59,25 @@ class ModelFile : public ::testing::Test {
   std::unique_ptr<MultiExitNetwork> network_;
 };
 
+TEST_F(ModelFile, KeepsTheOptionsOfTheNetwork) {
+  info_.config.options = {{"exit", "light"}, {"exit-after", "1,layer2.0"}};
+  network_ = make_network(info_.config, rng_);
+  info_.part = network_->whole();
+  save();
+  EXPECT_EQ(SafetensorsFile(path_).metadata().at("options"), "exit=light\nexit-after=1,layer2.0");
+  const LoadedModel loaded = load_model(path_);
+  EXPECT_EQ(loaded.info.config, info_.config);
+  EXPECT_EQ(loaded.network->exit(2).after_block, 9);
+}
+
+TEST_F(ModelFile, WithoutOptionsIsAsBeforeThere) {
+  EXPECT_FALSE(to_metadata(info_).contains("options"));
+  save_changed([](auto&, Metadata& metadata) { metadata["options"] = "light"; });
+  expect_refused({"options", "light", "KEY=VALUE"});
+  save_changed([](auto&, Metadata& metadata) { metadata["options"] = "colour=red"; });
+  expect_refused({"colour", "exit-after"});
+}
+
 TEST_F(ModelFile, SurvivesARoundTrip) {
   save();
   const LoadedModel loaded = load_model(path_);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 #include <string>
 #include <vector>
@@ -157,6 +158,38 @@ TEST(ResNet44, NamesEveryTensorOnce) {
   for (std::int64_t number = 1; number <= 3; ++number)
     total += total_cost(network->profile_trunk(number)) + total_cost(network->profile_exit(number));
   EXPECT_EQ(total.parameters, parameters);
+}
+
+// He et al. 2016: option A has no parameters; 661,754 with running statistics in published files.
+TEST(ResNet44, OptionAHasNoParametersInItsShortcuts) {
+  Rng rng(1);
+  const auto network = make_network(
+      {.name = "resnet44", .early_exits = 0, .options = {{"shortcut", "option-a"}}}, rng);
+  std::int64_t values = 0;
+  for (const StateEntry& entry : network->state()) {
+    EXPECT_EQ(entry.name.find("shortcut"), std::string::npos) << entry.name;
+    values += entry.variable->value().size();
+  }
+  EXPECT_EQ(values, 661754);
+  const Cost cost = total_cost(network->profile_trunk(1)) + total_cost(network->profile_exit(1));
+  EXPECT_EQ(cost.parameters, 658586);
+  EXPECT_EQ(network->feature_shape(network->blocks_through("layer2.0")), (Shape{1, 32, 16, 16}));
+
+  // The shortcut of a block that starts as its shortcut: pixels 0, 2, 4, ... between zeros.
+  const auto& block =
+      network->blocks()[static_cast<std::size_t>(network->blocks_through("layer2.0") - 1)];
+  const Tensor src = test::random_tensor({2, 16, 32, 32}, 5);
+  const NoGradGuard guard;
+  const Tensor dst = block.layer->forward(Variable(src), {}).value();
+  const auto at = [](const Tensor& t, std::int64_t n, std::int64_t c, std::int64_t h,
+                     std::int64_t w) {
+    const Shape& s = t.shape();
+    return t.data()[static_cast<std::size_t>(((n * s[1] + c) * s[2] + h) * s[3] + w)];
+  };
+  for (const std::int64_t c : {0, 7, 8, 15, 23, 24, 31})
+    for (const std::int64_t h : {0, 1, 15})
+      EXPECT_EQ(at(dst, 1, c, h, 3),
+                c < 8 || c >= 24 ? 0.0F : std::max(0.0F, at(src, 1, c - 8, 2 * h, 6)));
 }
 
 TEST(ResNet44, RefusesWhatThePaperDoesNotHave) {

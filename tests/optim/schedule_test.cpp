@@ -56,8 +56,31 @@ TEST(Schedule, StepMultipliesAtEachDrop) {
   EXPECT_DOUBLE_EQ(learning_rate(params, 20), 0.25);
 }
 
+// CosineAnnealingLR(T_max=10) of PyTorch stepped once an epoch and never restarted, as Pacheco et
+// al. use it: 0 at epoch 10, the full rate again at epoch 20.
+TEST(Schedule, CosineSwingRisesAgainAndHoldsTheRateForAnEpoch) {
+  constexpr std::int64_t kStepsPerEpoch = 7;
+  const ScheduleParams params{.kind = ScheduleKind::kCosineSwing,
+                              .rate = 5e-3,
+                              .decay_steps = 10 * kStepsPerEpoch,
+                              .drops = {},
+                              .hold_steps = kStepsPerEpoch};
+  const auto at_epoch = [&](std::int64_t epoch) {
+    return learning_rate(params, epoch * kStepsPerEpoch);
+  };
+  EXPECT_DOUBLE_EQ(at_epoch(0), 5e-3);
+  EXPECT_NEAR(at_epoch(1), 5e-3 * 0.97552825814757682, 1e-15);
+  EXPECT_NEAR(at_epoch(5), 2.5e-3, 1e-15);
+  EXPECT_NEAR(at_epoch(10), 0.0, 1e-15);
+  EXPECT_NEAR(at_epoch(15), 2.5e-3, 1e-15);
+  EXPECT_NEAR(at_epoch(20), 5e-3, 1e-15);
+  EXPECT_NEAR(at_epoch(30), 0.0, 1e-15);
+  EXPECT_DOUBLE_EQ(learning_rate(params, kStepsPerEpoch - 1), at_epoch(0));
+  EXPECT_DOUBLE_EQ(learning_rate(params, 2 * kStepsPerEpoch - 1), at_epoch(1));
+}
+
 TEST(Schedule, NamesRoundTripAndUnknownOnesListTheKnown) {
-  for (const char* name : {"constant", "cosine", "one-cycle", "step"})
+  for (const char* name : {"constant", "cosine", "cosine-swing", "one-cycle", "step"})
     EXPECT_EQ(to_string(parse_schedule(name)), name);
   test::expect_error<ConfigError>([] { static_cast<void>(parse_schedule("linear")); },
                                   {"linear", "one-cycle"});

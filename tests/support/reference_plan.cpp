@@ -184,6 +184,36 @@ PlanValue ReferencePlan::pool(PlanValue src, const PoolOp& op) {
                 }});
 }
 
+PlanValue ReferencePlan::subsample(PlanValue src, const SubsampleOp& op) {
+  const Shape& in = shape(src);
+  const Shape one{1, op.front + in[1] + op.behind, places(in[2], 1, op.stride, 0),
+                  places(in[3], 1, op.stride, 0)};
+  // Calls `copy(index in the source, index in the result)` for every pixel that is kept.
+  const auto for_each = [=, this](const auto& copy) {
+    const Shape large = shape(src);
+    for (std::int64_t n = 0; n < batch(); ++n)
+      for (std::int64_t c = 0; c < large[1]; ++c)
+        for (std::int64_t h = 0; h < one[2]; ++h)
+          for (std::int64_t w = 0; w < one[3]; ++w)
+            copy(at(((n * large[1] + c) * large[2] + h * op.stride) * large[3] + w * op.stride),
+                 at(((n * one[1] + op.front + c) * one[2] + h) * one[3] + w));
+  };
+  return append(one, {.forward =
+                          [=, this] {
+                            Array dst(one.with_batch(batch()));
+                            for_each([&](std::size_t from, std::size_t to) {
+                              dst.values[to] = value(src).values[from];
+                            });
+                            return dst;
+                          },
+                      .backward =
+                          [=, this](const Array& diff_dst) {
+                            for_each([&](std::size_t to, std::size_t from) {
+                              diffs_[at(src)].values[to] += diff_dst.values[from];
+                            });
+                          }});
+}
+
 // A linear layer is a 1x1 convolution of a 1x1 image; only the shapes differ.
 PlanValue ReferencePlan::linear(PlanValue src, const LinearOp& op) {
   const std::int64_t in = op.weights.dim(1);

@@ -42,6 +42,7 @@ class ReferencePlan final : public PlanBuilder {
   PlanValue batch_norm(PlanValue src, const BatchNormOp& op) override;
   PlanValue activation(PlanValue src, ActivationKind kind) override;
   PlanValue pool(PlanValue src, const PoolOp& op) override;
+  PlanValue subsample(PlanValue src, const SubsampleOp& op) override;
   PlanValue linear(PlanValue src, const LinearOp& op) override;
   PlanValue flatten(PlanValue src) override;
   PlanValue add(PlanValue a, PlanValue b) override;

@@ -1,33 +1,32 @@
 // The `branchy` program as a user runs it: exit codes, one-line errors, interruption and kill.
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "core/atomic_file.h"
 #include "core/rng.h"
 #include "core/safetensors.h"
 #include "data/synth.h"
+#include "layers/models/registry.h"
+#include "layers/weight_export.h"
 #include "tests/support/child_process.h"
+#include "tests/support/program.h"
 #include "tests/support/temporary_directory.h"
 
 namespace branchy {
 namespace {
 
 using namespace std::chrono_literals;
-
-struct Outcome {
-  int code = -1;
-  std::string out, error;
-};
+using test::Outcome;
+using test::tensors_of;
 
 class CommandTest : public ::testing::Test {
  protected:
@@ -52,20 +51,14 @@ class CommandTest : public ::testing::Test {
   }
 
   Outcome run(std::vector<std::string> command) {
-    const auto log = folder_ / "log";
-    test::ChildProcess child(std::move(command), log);
-    const auto code = child.wait(120s);
-    return {code.value_or(-1), test::read_text(log.string() + ".out"), test::read_text(log)};
+    return test::run_program(std::move(command), folder_ / "log");
   }
 
   void expect_failure(const std::vector<std::string>& arguments, int code,
                       const std::string& text) {
     std::vector<std::string> command{BRANCHY};
     command.insert(command.end(), arguments.begin(), arguments.end());
-    const Outcome outcome = run(command);
-    EXPECT_EQ(outcome.code, code) << outcome.error;
-    EXPECT_NE(outcome.error.find(text), std::string::npos) << outcome.error;
-    EXPECT_EQ(std::count(outcome.error.begin(), outcome.error.end(), '\n'), 1) << outcome.error;
+    test::expect_one_line(run(command), code, text);
   }
 
   void overwrite(const std::filesystem::path& file, std::int64_t offset, char byte) const {
@@ -76,15 +69,6 @@ class CommandTest : public ::testing::Test {
 
   test::TemporaryDirectory folder_;
 };
-
-std::map<std::string, std::string> tensors_of(const std::filesystem::path& path) {
-  const SafetensorsFile file(path);
-  std::map<std::string, std::string> tensors;
-  for (const auto& [name, entry] : file.entries())
-    tensors[name] =
-        std::string(reinterpret_cast<const char*>(entry.bytes.data()), entry.bytes.size());
-  return tensors;
-}
 
 TEST_F(CommandTest, HelpAndVersionSucceed) {
   EXPECT_EQ(run({BRANCHY, "--help"}).code, 0);
@@ -108,8 +92,57 @@ TEST_F(CommandTest, UsageErrorsExitWithTwo) {
       {"train", "--data", data(), "--out", run, "--val", "80", "--exit-weights", "1", "2"}, 2,
       "exit weights");
   expect_failure({"train", "--data", data(), "--out", run, "--val", "400"}, 2, "400");
+  expect_failure({"train", "--data", data(), "--out", run, "--val", "80", "--exit-after", "99"}, 2,
+                 "rising numbers in 0 .. 20");
+  expect_failure({"train", "--data", data(), "--out", run, "--val", "80", "--net", "mobilenet_v2",
+                  "--option", "input=32", "--exits", "20"},
+                 2, "20 early exits do not fit");
+  expect_failure({"train", "--data", data(), "--out", run, "--val", "80", "--net", "cnn9",
+                  "--exit-weights", "1", "1", "1"},
+                 2, "3 exit weights, cnn9 has 9 exits");
   expect_failure({"profile", "--classes", "1"}, 2, "1 classes");
+  expect_failure({"profile", "--exits", "23"}, 2, "23 early exits");
+  expect_failure({"profile", "--convention", "flops"}, 2, "ptflops, pthflops, mac");
+  expect_failure({"nets", "--exits", "2"}, 2, "--net");
+  expect_failure({"nets", "--net", "resnet45"}, 2, "resnet44");
   EXPECT_FALSE(std::filesystem::exists(folder_ / "never/last.safetensors"));
+}
+
+TEST_F(CommandTest, NetworksArePrintedWithTheirCounts) {
+  const Outcome list = run({BRANCHY, "nets", "--json"});
+  ASSERT_EQ(list.code, 0) << list.error;
+  std::map<std::string, nlohmann::json> networks;
+  for (const auto& entry : nlohmann::json::parse(list.out)) networks[entry.at("network")] = entry;
+  EXPECT_EQ(networks.size(), 7U);
+  EXPECT_EQ(networks.at("resnet44").at("backbone").at("ptflops"), 98517642);
+  EXPECT_EQ(networks.at("mobilenet_v2").at("blocks"), 19);
+  EXPECT_EQ(networks.at("cnn9").at("early_exits"), 8);
+  EXPECT_NE(run({BRANCHY, "nets"}).out.find("98517642"), std::string::npos);
+
+  const std::vector<std::string> command{BRANCHY,     "nets", "--net",   "mobilenet_v2",
+                                         "--classes", "257",  "--exits", "2"};
+  const Outcome blocks = run(command);
+  ASSERT_EQ(blocks.code, 0) << blocks.error;
+  EXPECT_NE(blocks.out.find("111428352"), std::string::npos) << blocks.out;
+  std::vector<std::string> with_json = command;
+  with_json.push_back("--json");
+  const auto trunk = nlohmann::json::parse(run(with_json).out).at("trunk");
+  EXPECT_EQ(trunk.at(5).at("exit"), "exits.1");
+  EXPECT_EQ(trunk.at(13).at("exit"), "exits.2");
+  EXPECT_EQ(trunk.at(13).at("cumulative").at("pthflops"), 222568192);
+}
+
+TEST_F(CommandTest, ProfileCountsInEveryConvention) {
+  for (const auto& [convention, count] : std::map<std::string, std::int64_t>{
+           {"ptflops", 98517642}, {"pthflops", 98697866}, {"mac", 97436288}}) {
+    const Outcome profile = run({BRANCHY, "profile", "--convention", convention, "--json"});
+    ASSERT_EQ(profile.code, 0) << profile.error;
+    const auto json = nlohmann::json::parse(profile.out);
+    EXPECT_EQ(json.at("convention"), convention);
+    EXPECT_EQ(json.at("totals").at("backbone").at("counted"), count);
+    EXPECT_NE(run({BRANCHY, "profile", "--convention", convention}).out.find(std::to_string(count)),
+              std::string::npos);
+  }
 }
 
 TEST_F(CommandTest, DamagedDataNamesTheFile) {
@@ -131,8 +164,8 @@ TEST_F(CommandTest, UnwritableOutputIsOneLine) {
 
 TEST_F(CommandTest, ForeignAndDamagedModelFilesAreRefused) {
   write_safetensors(folder_ / "foreign.safetensors", {{"x", Tensor::zeros({2})}}, {});
-  expect_failure({"eval", (folder_ / "foreign.safetensors").string(), "--data", data()}, 1,
-                 "format");
+  expect_failure({"eval", (folder_ / "foreign.safetensors").string(), "--data", data()}, 2,
+                 "--net");
   {
     std::ofstream huge(folder_ / "huge.safetensors", std::ios::binary);
     huge << std::string(7, '\0') << '\x80' << "{}";
@@ -171,6 +204,72 @@ TEST_F(CommandTest, TrainsEvaluatesAndExports) {
   expect_failure({"eval", split + "/edge.safetensors", "--data", data()}, 2, "one side of a split");
 }
 
+/// A file as akamaster publishes them; gives its path.
+std::filesystem::path write_published(const std::filesystem::path& path) {
+  Rng rng(3);
+  const auto network = make_network(
+      {.name = "resnet44", .early_exits = 0, .options = {{"shortcut", "option-a"}}}, rng);
+  export_weights(path, *network, {}, {}, {.to = WeightFamily::kAkamaster});
+  return path;
+}
+
+TEST_F(CommandTest, PublishedWeightsAreEvaluatedAndConverted) {
+  const std::string published = write_published(folder_ / "published.safetensors").string();
+  const Outcome eval = run({BRANCHY, "eval", published, "--net", "resnet44", "--normalize",
+                            "imagenet", "--data", data(), "--batch", "20", "--logits",
+                            run_folder("logits"), "--inputs", run_folder("inputs")});
+  ASSERT_EQ(eval.code, 0) << eval.error;
+  EXPECT_NE(eval.error.find("217 tensors by the names of akamaster"), std::string::npos)
+      << eval.error;
+  EXPECT_EQ(SafetensorsFile(folder_ / "logits").tensor("logits.1").shape(), (Shape{50, 10}));
+  EXPECT_EQ(SafetensorsFile(folder_ / "inputs").tensor("inputs").shape(), (Shape{50, 3, 32, 32}));
+
+  const std::string model = run_folder("model.safetensors");
+  ASSERT_EQ(run({BRANCHY, "convert", published, "--net", "resnet44", "--normalize", "imagenet",
+                 "--to", "branchy", "--out", model})
+                .code,
+            0);
+  EXPECT_EQ(SafetensorsFile(model).metadata().at("normalize.mean"), "0.485,0.456,0.406");
+  ASSERT_EQ(run({BRANCHY, "eval", model, "--data", data(), "--logits", run_folder("again")}).code,
+            0);
+  EXPECT_EQ(tensors_of(folder_ / "again"), tensors_of(folder_ / "logits"));
+  const std::string back = run_folder("back.safetensors");
+  ASSERT_EQ(run({BRANCHY, "convert", model, "--to", "akamaster", "--out", back}).code, 0);
+  EXPECT_EQ(test::read_text(back), test::read_text(published));
+
+  expect_failure({"eval", published, "--net", "resnet44", "--data", data()}, 2, "--normalize");
+  expect_failure({"eval", model, "--net", "resnet44", "--data", data()}, 2, "says itself");
+  expect_failure({"convert", model, "--to", "timm", "--out", back}, 2,
+                 "timm has no network resnet44");
+  expect_failure({"eval", published, "--net", "resnet44", "--classes", "7", "--normalize",
+                  "imagenet", "--data", data()},
+                 1, "--replace-head");
+  write_file_atomically(folder_ / "net.pth", "PK\x03\x04" + std::string(100, 'x'));
+  expect_failure(
+      {"train", "--data", data(), "--out", run_folder("x"), "--init", run_folder("net.pth")}, 1,
+      "python3 -c");
+}
+
+TEST_F(CommandTest, TrainsOnFromPublishedWeightsAndRecordsTheirNormalisation) {
+  const std::string published = write_published(folder_ / "published.safetensors").string();
+  std::vector<std::string> command = train_command("tuned", "1");
+  command.insert(command.end(), {"--init", published, "--replace-head", "--max-steps", "1"});
+  EXPECT_EQ(run(command).code, 2) << "no --normalize";
+  command.insert(command.end(), {"--normalize", "0.5,0.5,0.5,0.25,0.25,0.25"});
+  const Outcome outcome = run(command);
+  ASSERT_EQ(outcome.code, 0) << outcome.error;
+  EXPECT_NE(outcome.error.find("started anew"), std::string::npos) << outcome.error;
+  EXPECT_NE(outcome.error.find("exits.1.block0.conv1.weight"), std::string::npos) << outcome.error;
+  const SafetensorsFile tuned(folder_ / "tuned/last.safetensors");
+  EXPECT_EQ(tuned.metadata().at("normalize.std"), "0.25,0.25,0.25");
+  EXPECT_EQ(tuned.metadata().at("options"), "shortcut=option-a");
+  command = train_command("strict", "1");
+  command.insert(command.end(), {"--init", published, "--normalize", "imagenet", "--strict"});
+  const Outcome strict = run(command);
+  EXPECT_EQ(strict.code, 1);
+  EXPECT_NE(strict.error.find("[" + published + "] strict"), std::string::npos) << strict.error;
+}
+
 TEST_F(CommandTest, ConfigurationFileGivesTheSameRunAndUnknownKeysAreRefused) {
   ASSERT_EQ(run(train_command("flags")).code, 0);
   const Outcome from_file = run({BRANCHY, "train", "--config", run_folder("flags") + "/config.toml",
@@ -180,6 +279,24 @@ TEST_F(CommandTest, ConfigurationFileGivesTheSameRunAndUnknownKeysAreRefused) {
             tensors_of(folder_ / "file/last.safetensors"));
   std::ofstream(folder_ / "odd.toml") << "[train]\nlerning-rate = 3\n";
   expect_failure({"train", "--config", (folder_ / "odd.toml").string()}, 2, "lerning-rate");
+}
+
+TEST_F(CommandTest, OptionsOfTheNetworkTravelWithTheRun) {
+  std::vector<std::string> command = train_command("small");
+  for (const char* word : {"--net", "cnn9", "--exit-after", "3,block6", "--option", "widths=4,4,8",
+                           "--option", "exit=bnpool", "--exit-weights", "1", "2", "3"})
+    command.emplace_back(word);
+  const Outcome trained = run(command);
+  ASSERT_EQ(trained.code, 0) << trained.error;
+  const Outcome from_file = run({BRANCHY, "train", "--config", run_folder("small") + "/config.toml",
+                                 "--out", run_folder("again")});
+  ASSERT_EQ(from_file.code, 0) << from_file.error;
+  EXPECT_EQ(tensors_of(folder_ / "small/last.safetensors"),
+            tensors_of(folder_ / "again/last.safetensors"));
+  EXPECT_EQ(run({BRANCHY, "train", "--resume", run_folder("small")}).code, 0);
+  const Outcome evaluated = run({BRANCHY, "eval", run_folder("small"), "--data", data(), "--json"});
+  ASSERT_EQ(evaluated.code, 0) << evaluated.error;
+  EXPECT_EQ(nlohmann::json::parse(evaluated.out)["acc_all"].size(), 3U);
 }
 
 TEST_F(CommandTest, InterruptSavesAndExitsWith130) {

@@ -1,0 +1,108 @@
+#include "layers/inverted_residual.h"
+
+#include <fmt/core.h>
+
+#include "core/error.h"
+#include "layers/activation.h"
+#include "layers/add.h"
+#include "layers/batch_norm2d.h"
+#include "layers/conv2d.h"
+
+namespace branchy {
+
+namespace {
+
+void add_conv_bn(Sequential& body, const std::string& conv_name, const std::string& bn_name,
+                 Conv2dParams conv, Rng& rng) {
+  body.add(conv_name, std::make_unique<Conv2d>(conv, rng));
+  body.add(bn_name, std::make_unique<BatchNorm2d>(BatchNorm2dParams{.channels = conv.out}));
+}
+
+void add_relu6(Sequential& body, const std::string& name) {
+  body.add(name, std::make_unique<Activation>(ActivationKind::kRelu6));
+}
+
+}  // namespace
+
+void InvertedResidualParams::validate() const {
+  if (in < 1 || out < 1 || stride < 1 || expansion < 1)
+    throw ConfigError(
+        fmt::format("[inverted_residual] in {} out {} stride {} expansion {}: expected 1 or more",
+                    in, out, stride, expansion));
+}
+
+InvertedResidual::InvertedResidual(InvertedResidualParams params, Rng& rng)
+    : adds_input_(params.in == params.out && params.stride == 1) {
+  params.validate();
+  const std::int64_t hidden = params.in * params.expansion;
+  int step = 0;
+  if (params.expansion != 1) {
+    add_conv_bn(body_, "0.0", "0.1", {.in = params.in, .out = hidden}, rng);
+    add_relu6(body_, "0.2");
+    ++step;
+  }
+  add_conv_bn(body_, fmt::format("{}.0", step), fmt::format("{}.1", step),
+              {.in = hidden,
+               .out = hidden,
+               .kernel = 3,
+               .stride = params.stride,
+               .padding = 1,
+               .groups = hidden},
+              rng);
+  add_relu6(body_, fmt::format("{}.2", step));
+  add_conv_bn(body_, std::to_string(step + 1), std::to_string(step + 2),
+              {.in = hidden, .out = params.out}, rng);
+}
+
+Shape InvertedResidual::output_shape(const Shape& src) const { return body_.output_shape(src); }
+
+Variable InvertedResidual::forward(const Variable& src, const Pass& pass) {
+  const Variable residual = body_.forward(src, pass);
+  return adds_input_ ? add(residual, src) : residual;
+}
+
+Cost InvertedResidual::cost(const Shape& src) const {
+  std::vector<CostRow> rows;
+  profile("", src, rows);
+  Cost total;
+  for (const CostRow& row : rows) total += row.cost;
+  return total;
+}
+
+PlanValue InvertedResidual::lower(PlanBuilder& plan, PlanValue src) const {
+  const PlanValue residual = body_.lower(plan, src);
+  return adds_input_ ? plan.add(residual, src) : residual;
+}
+
+void InvertedResidual::collect_state(const std::string& prefix, std::vector<StateEntry>& state) {
+  body_.collect_state(prefix + "conv.", state);
+}
+
+void InvertedResidual::profile(const std::string& name, const Shape& src,
+                               std::vector<CostRow>& rows) const {
+  body_.profile(name + ".conv", src, rows);
+  if (!adds_input_) return;
+  // The sum counts 2 per element for Pacheco et al.; Dong et al. do not count it.
+  const Shape dst = src.with_batch(1);
+  Cost sum;
+  sum.pthflops = 2 * dst.size();
+  sum.executed = dst.size();
+  sum.bytes_moved = 12 * dst.size();
+  rows.push_back({name + ".add", "add", dst, dst, sum});
+}
+
+void InvertedResidual::set_name(const std::string& name) {
+  Layer::set_name(name);
+  body_.set_name(name + ".conv");
+}
+
+std::vector<LayerCase> InvertedResidual::cases() {
+  const auto make = [](InvertedResidualParams params) {
+    return [params](Rng& rng) { return std::make_unique<InvertedResidual>(params, rng); };
+  };
+  return {{"adds_its_input", {2, 8, 5, 6}, make({.in = 8, .out = 8, .expansion = 2})},
+          {"stride2", {2, 4, 7, 7}, make({.in = 4, .out = 6, .stride = 2})},
+          {"no_expansion", {3, 16, 4, 4}, make({.in = 16, .out = 8, .expansion = 1})}};
+}
+
+}  // namespace branchy
