@@ -202,6 +202,8 @@ TEST(ExitOptions, PlaceExitsOfEveryNetworkByRule) {
     EXPECT_LT(4 * (sum - 4900000), number * total) << "a block has at most 4.9 million";
   }
   EXPECT_EQ(make("alexnet", 10, 0, {{"placement", "every-block"}})->num_exits(), 5);
+  const auto every = make("alexnet", 10, kDefaultExits, {{"placement", "every-block"}});
+  EXPECT_EQ(every->config().early_exits, 4) << "the rule gives the number, not the default";
   EXPECT_EQ(make("vgg16_bn", 10, 4, {{"placement", "pareto"}, {"exit", "flatten"}})->num_exits(),
             5);
 }

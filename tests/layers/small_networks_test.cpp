@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "layers/models/registry.h"
+#include "layers/predictor_stage.h"
 #include "tests/support/expect_error.h"
 
 namespace branchy {
@@ -105,6 +106,16 @@ TEST(ExitPredictor, HasThePrintedCounts) {
   EXPECT_EQ(whole(*make("exit_predictor", 3)).ptflops, 398462 + 65);
   test::expect_error<ConfigError>([] { static_cast<void>(make("exit_predictor", 2, {}, 2)); },
                                   {"exit_predictor", "2 early exits", "give 0"});
+}
+
+TEST(PredictorStage, RefusesOddImages) {
+  Rng rng(1);
+  PredictorStage stage({.in = 8, .out = 16}, rng);
+  test::expect_error<ShapeError>(
+      [&] {
+        static_cast<void>(stage.output_shape(Shape{1, 8, 7, 8}));
+      },
+      {"predictor_stage", "[1,8,7,8]", "even"});
 }
 
 TEST(FeatureCodec, HasThePrintedCountsAndShapes) {
