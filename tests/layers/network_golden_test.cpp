@@ -38,8 +38,9 @@ std::vector<GoldenCase> golden_cases() {
     return GoldenCase{name, {name.substr(0, name.find('-')), classes, early_exits, options}};
   };
   const auto mobilenet = [&](const std::string& name, const std::string& side, Options options) {
+    const std::int64_t early_exits = options.contains("exit-after") ? kDefaultExits : 3;
     options.insert({{"dropout", "0"}, {"input", side}});
-    return of("mobilenet_v2-" + name, 3, options);
+    return of("mobilenet_v2-" + name, early_exits, options);
   };
   return {
       of("alexnet", 2, {{"dropout", "0"}}),
@@ -55,7 +56,7 @@ std::vector<GoldenCase> golden_cases() {
       mobilenet("flatten", "75", {{"width", "0.5"}, {"exit-after", "3,12"}, {"exit", "flatten"}}),
       mobilenet("wide", "48", {{"width", "1.4"}, {"exit-after", "4"}}),
       of("cnn9-mem", kDefaultExits, {}),
-      of("cnn9-sem3", 0, {{"exit-after", "3"}}),
+      of("cnn9-sem3", kDefaultExits, {{"exit-after", "3"}}),
       of("cnn9-residual", kDefaultExits,
          {{"pool", "max"}, {"pool-in", "previous"}, {"skips", "residual"}, {"stem", "16"}}),
       of("cnn9-widths", kDefaultExits, {{"widths", "16,24,40"}}),
