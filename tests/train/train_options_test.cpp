@@ -73,6 +73,7 @@ TEST(TrainOptions, NameTheFlagOutOfRange) {
   rejects("--exit-weights", [](TrainOptions& o) { o.exit_weights = {0.5, -0.1}; });
   rejects("--loader-threads", [](TrainOptions& o) { o.loader_threads = 0; });
   rejects("schedule", [](TrainOptions& o) { o.hyper.schedule = "sawtooth"; });
+  rejects("--init", [](TrainOptions& o) { o.weights.replace_head = true; });
   rejects("--val", [](TrainOptions& o) {
     o.patience = 3;
     o.val = 0;
