@@ -106,6 +106,8 @@ void validate(const TrainOptions& o) {
   require_range<std::int64_t>("--loader-threads", o.loader_threads, 1, 256);
   require_range<std::int64_t>("--log-every", o.log_every, 1, kMany);
   for (const double weight : o.exit_weights) require_range("--exit-weights", weight, 0.0, kLarge);
+  if (o.init.empty() && (!o.weights.from.empty() || o.weights.strict || o.weights.replace_head))
+    throw ConfigError("[train] --from, --strict and --replace-head are about weights; give --init");
   if (o.patience > 0 && o.val == 0)
     throw ConfigError("[train] --patience needs validation images; give --val above 0");
 }
