@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/provenance.h"
 #include "experiments/split_agreement.h"
+#include "experiments/tables_command.h"
 #include "experiments/train_step.h"
 
 namespace {
@@ -15,6 +16,7 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", branchy::version_string());
   app.require_subcommand(1);
   branchy::add_split_agreement_command(app);
+  branchy::add_tables_command(app);
   branchy::add_train_step_command(app);
   try {
     app.parse(argc, argv);

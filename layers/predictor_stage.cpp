@@ -1,7 +1,10 @@
 #include "layers/predictor_stage.h"
 
+#include <fmt/core.h>
+
 #include <array>
 
+#include "core/error.h"
 #include "layers/concat.h"
 
 namespace branchy {
@@ -25,6 +28,9 @@ PredictorStage::PredictorStage(PredictorStageParams params, Rng& rng)
 
 Shape PredictorStage::excited_shape(const Shape& src) const {
   const Shape inner = depthwise_.output_shape(src);
+  if (excite_ && (src[2] % 2 != 0 || src[3] % 2 != 0))
+    throw ShapeError(fmt::format("{} src is {}, expected even height and width; resize the images",
+                                 place(), src.to_string()));
   return Shape{inner[0], (excite_ ? 2 : 1) * inner[1], inner[2], inner[3]};
 }
 
@@ -33,6 +39,7 @@ Shape PredictorStage::output_shape(const Shape& src) const {
 }
 
 Variable PredictorStage::forward(const Variable& src, const Pass& pass) {
+  static_cast<void>(excited_shape(src.shape()));
   Variable inner = bn1_.forward(depthwise_.forward(src, pass), pass);
   if (excite_) {
     const std::array<Variable, 2> parts{pool_.forward(src, pass), inner};

@@ -1,4 +1,4 @@
-// `branchy nets`: the networks that the project knows, with parameters and counts.
+// `branchy nets`: the known networks with parameters and counts, or the blocks of one of them.
 #pragma once
 
 namespace CLI {

@@ -20,7 +20,7 @@ std::int64_t blocks_through(const NetworkParts& parts, const std::string& text) 
   std::int64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc() || end != text.data() + text.size()) return 0;
-  if (number < parts.first_number || number > parts.first_number + std::ssize(parts.blocks))
+  if (number < parts.first_number || number >= parts.first_number + std::ssize(parts.blocks))
     return 0;
   return number - parts.first_number + 1;
 }

@@ -34,7 +34,7 @@ struct NetworkParts {
 /// Builds the network with the early exits that the configuration asks for:
 ///   exit        paper (where the paper has them), light, bnpool, flatten: see exit_head.h
 ///   exit-after  places by hand: numbers or names of blocks, rising, separated by commas; their
-///               count replaces `config.early_exits`
+///               count is that of the early exits
 ///   placement   flops, pareto, fibonacci, every-block: places by rule, see exit_placement.h
 /// The early exits draw from `rng` in order, then the final one. Every option must have been read.
 /// Throws ConfigError for exits that the network cannot have.

@@ -123,11 +123,11 @@ TEST(MobileNetV2, PlacesBranchesByOtherRulesAndByHand) {
   // Shares of 314,564,264: pareto 0.2 0.36 0.488; fibonacci 0.236 0.382 0.618.
   EXPECT_EQ(places(257, 3, {{"placement", "pareto"}}), (Counts{3, 6, 10}));
   EXPECT_EQ(places(257, 3, {{"placement", "fibonacci"}}), (Counts{3, 6, 12}));
-  EXPECT_EQ(places(257, 0, {{"placement", "every-block"}}).size(), 18U);
+  EXPECT_EQ(places(257, kDefaultExits, {{"placement", "every-block"}}).size(), 18U);
   EXPECT_EQ(places(257, kDefaultExits, {{"exit-after", "5,13"}}), (Counts{5, 13}));
   test::expect_error<ConfigError>(
       [] {
-        static_cast<void>(places(257, 5, {{"exit-after", "99"}}));
+        static_cast<void>(places(257, kDefaultExits, {{"exit-after", "99"}}));
       },
       {"99", "0 .. 17"});
   test::expect_error<ConfigError>([] { static_cast<void>(places(257, 20)); },

@@ -181,7 +181,7 @@ TEST(ExitOptions, PlaceExitsByHandByNumberOrName) {
   EXPECT_EQ(vgg->exit(1).after_block, 2);
   EXPECT_EQ(vgg->exit(2).after_block, 4);
   EXPECT_EQ(vgg->exit(3).after_block, 12);
-  const auto resnet = make("resnet44", 10, 7, {{"exit-after", "0,layer1.3"}, {"exit", "bnpool"}});
+  const auto resnet = make("resnet44", 10, 2, {{"exit-after", "0,layer1.3"}, {"exit", "bnpool"}});
   ASSERT_EQ(resnet->num_exits(), 3);
   EXPECT_EQ(resnet->exit(1).after_block, 1);  // the stem is block 0
   EXPECT_EQ(resnet->exit(2).after_block, 5);
@@ -201,7 +201,9 @@ TEST(ExitOptions, PlaceExitsOfEveryNetworkByRule) {
     EXPECT_GE(4 * sum, number * total);
     EXPECT_LT(4 * (sum - 4900000), number * total) << "a block has at most 4.9 million";
   }
-  EXPECT_EQ(make("alexnet", 10, 0, {{"placement", "every-block"}})->num_exits(), 5);
+  EXPECT_EQ(make("alexnet", 10, 4, {{"placement", "every-block"}})->num_exits(), 5);
+  const auto every = make("alexnet", 10, kDefaultExits, {{"placement", "every-block"}});
+  EXPECT_EQ(every->config().early_exits, 4) << "the rule gives the number, not the default";
   EXPECT_EQ(make("vgg16_bn", 10, 4, {{"placement", "pareto"}, {"exit", "flatten"}})->num_exits(),
             5);
 }
@@ -234,6 +236,8 @@ TEST(ExitOptions, RefuseWhatCannotBe) {
   refuses("alexnet", 2, {{"exit-after", "1"}, {"placement", "flops"}}, {"placement", "exit-after"});
   refuses("alexnet", 6, {{"placement", "flops"}}, {"6 early exits", "do not fit"});
   refuses("alexnet", 3, {{"placement", "every-block"}}, {"every-block", "4", "3"});
+  refuses("alexnet", 3, {{"exit-after", "1,2"}}, {"3 early exits", "places for 2"});
+  refuses("alexnet", 0, {{"placement", "every-block"}}, {"0 early exits", "places for 4"});
   refuses("alexnet", 2, {{"placement", "random"}}, {"random", "fibonacci"});
   refuses("alexnet", 2, {{"width", "2"}}, {"alexnet", "width", "dropout", "exit-after"});
   refuses("alexnet", 2, {{"dropout", "1"}}, {"dropout", "0 .. 0.99"});

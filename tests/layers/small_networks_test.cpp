@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "layers/models/registry.h"
+#include "layers/predictor_stage.h"
 #include "tests/support/expect_error.h"
 
 namespace branchy {
@@ -107,6 +108,16 @@ TEST(ExitPredictor, HasThePrintedCounts) {
                                   {"exit_predictor", "2 early exits", "give 0"});
 }
 
+TEST(PredictorStage, RefusesOddImages) {
+  Rng rng(1);
+  PredictorStage stage({.in = 8, .out = 16}, rng);
+  test::expect_error<ShapeError>(
+      [&] {
+        static_cast<void>(stage.output_shape(Shape{1, 8, 7, 8}));
+      },
+      {"predictor_stage", "[1,8,7,8]", "even"});
+}
+
 TEST(FeatureCodec, HasThePrintedCountsAndShapes) {
   const auto codec = make("feature_codec", 10);
   EXPECT_EQ(codec->input_shape(), (Shape{1, 128, 16, 16}));
@@ -115,7 +126,7 @@ TEST(FeatureCodec, HasThePrintedCountsAndShapes) {
   const auto wide = make("feature_codec", 10, {{"kernel", "3"}});
   EXPECT_EQ(total_cost(wide->profile_trunk(1)).ptflops, 2365440);
   const NoGradGuard guard;
-  for (const auto* network : {codec.get(), wide.get()})
+  for (MultiExitNetwork* network : {codec.get(), wide.get()})
     EXPECT_EQ(network->forward(Variable(Tensor::zeros(Shape{2, 128, 16, 16})), {})[0].shape(),
               (Shape{2, 128, 16, 16}));
   test::expect_error<ConfigError>(

@@ -108,8 +108,57 @@ TEST_F(CommandTest, UsageErrorsExitWithTwo) {
       {"train", "--data", data(), "--out", run, "--val", "80", "--exit-weights", "1", "2"}, 2,
       "exit weights");
   expect_failure({"train", "--data", data(), "--out", run, "--val", "400"}, 2, "400");
+  expect_failure({"train", "--data", data(), "--out", run, "--val", "80", "--exit-after", "99"}, 2,
+                 "rising numbers in 0 .. 20");
+  expect_failure({"train", "--data", data(), "--out", run, "--val", "80", "--net", "mobilenet_v2",
+                  "--option", "input=32", "--exits", "20"},
+                 2, "20 early exits do not fit");
+  expect_failure({"train", "--data", data(), "--out", run, "--val", "80", "--net", "cnn9",
+                  "--exit-weights", "1", "1", "1"},
+                 2, "3 exit weights, cnn9 has 9 exits");
   expect_failure({"profile", "--classes", "1"}, 2, "1 classes");
+  expect_failure({"profile", "--exits", "23"}, 2, "23 early exits");
+  expect_failure({"profile", "--convention", "flops"}, 2, "ptflops, pthflops, mac");
+  expect_failure({"nets", "--exits", "2"}, 2, "--net");
+  expect_failure({"nets", "--net", "resnet45"}, 2, "resnet44");
   EXPECT_FALSE(std::filesystem::exists(folder_ / "never/last.safetensors"));
+}
+
+TEST_F(CommandTest, NetworksArePrintedWithTheirCounts) {
+  const Outcome list = run({BRANCHY, "nets", "--json"});
+  ASSERT_EQ(list.code, 0) << list.error;
+  std::map<std::string, nlohmann::json> networks;
+  for (const auto& entry : nlohmann::json::parse(list.out)) networks[entry.at("network")] = entry;
+  EXPECT_EQ(networks.size(), 7U);
+  EXPECT_EQ(networks.at("resnet44").at("backbone").at("ptflops"), 98517642);
+  EXPECT_EQ(networks.at("mobilenet_v2").at("blocks"), 19);
+  EXPECT_EQ(networks.at("cnn9").at("early_exits"), 8);
+  EXPECT_NE(run({BRANCHY, "nets"}).out.find("98517642"), std::string::npos);
+
+  const std::vector<std::string> command{BRANCHY,     "nets", "--net",   "mobilenet_v2",
+                                         "--classes", "257",  "--exits", "2"};
+  const Outcome blocks = run(command);
+  ASSERT_EQ(blocks.code, 0) << blocks.error;
+  EXPECT_NE(blocks.out.find("111428352"), std::string::npos) << blocks.out;
+  std::vector<std::string> with_json = command;
+  with_json.push_back("--json");
+  const auto trunk = nlohmann::json::parse(run(with_json).out).at("trunk");
+  EXPECT_EQ(trunk.at(5).at("exit"), "exits.1");
+  EXPECT_EQ(trunk.at(13).at("exit"), "exits.2");
+  EXPECT_EQ(trunk.at(13).at("cumulative").at("pthflops"), 222568192);
+}
+
+TEST_F(CommandTest, ProfileCountsInEveryConvention) {
+  for (const auto& [convention, count] : std::map<std::string, std::int64_t>{
+           {"ptflops", 98517642}, {"pthflops", 98697866}, {"mac", 97436288}}) {
+    const Outcome profile = run({BRANCHY, "profile", "--convention", convention, "--json"});
+    ASSERT_EQ(profile.code, 0) << profile.error;
+    const auto json = nlohmann::json::parse(profile.out);
+    EXPECT_EQ(json.at("convention"), convention);
+    EXPECT_EQ(json.at("totals").at("backbone").at("counted"), count);
+    EXPECT_NE(run({BRANCHY, "profile", "--convention", convention}).out.find(std::to_string(count)),
+              std::string::npos);
+  }
 }
 
 TEST_F(CommandTest, DamagedDataNamesTheFile) {
@@ -176,6 +225,24 @@ TEST_F(CommandTest, ConfigurationFileGivesTheSameRunAndUnknownKeysAreRefused) {
             tensors_of(folder_ / "file/last.safetensors"));
   std::ofstream(folder_ / "odd.toml") << "[train]\nlerning-rate = 3\n";
   expect_failure({"train", "--config", (folder_ / "odd.toml").string()}, 2, "lerning-rate");
+}
+
+TEST_F(CommandTest, OptionsOfTheNetworkTravelWithTheRun) {
+  std::vector<std::string> command = train_command("small");
+  for (const char* word : {"--net", "cnn9", "--exit-after", "3,block6", "--option", "widths=4,4,8",
+                           "--option", "exit=bnpool", "--exit-weights", "1", "2", "3"})
+    command.emplace_back(word);
+  const Outcome trained = run(command);
+  ASSERT_EQ(trained.code, 0) << trained.error;
+  const Outcome from_file = run({BRANCHY, "train", "--config", run_folder("small") + "/config.toml",
+                                 "--out", run_folder("again")});
+  ASSERT_EQ(from_file.code, 0) << from_file.error;
+  EXPECT_EQ(tensors_of(folder_ / "small/last.safetensors"),
+            tensors_of(folder_ / "again/last.safetensors"));
+  EXPECT_EQ(run({BRANCHY, "train", "--resume", run_folder("small")}).code, 0);
+  const Outcome evaluated = run({BRANCHY, "eval", run_folder("small"), "--data", data(), "--json"});
+  ASSERT_EQ(evaluated.code, 0) << evaluated.error;
+  EXPECT_EQ(nlohmann::json::parse(evaluated.out)["acc_all"].size(), 3U);
 }
 
 TEST_F(CommandTest, InterruptSavesAndExitsWith130) {
