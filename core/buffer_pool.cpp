@@ -1,5 +1,7 @@
 #include "core/buffer_pool.h"
 
+#include <sys/mman.h>
+
 #include <bit>
 #include <mutex>
 #include <new>
@@ -13,11 +15,24 @@ namespace {
 
 constexpr std::size_t kAlignment = 64;
 constexpr std::size_t kSmallest = 1024;
+constexpr std::size_t kHugePage = std::size_t{2} << 20U;
 
 std::size_t size_class_of(std::size_t bytes) {
   if (bytes <= kSmallest) return kSmallest;
   const std::size_t step = std::bit_floor(bytes) / 8;
   return (bytes + step - 1) / step * step;
+}
+
+std::align_val_t alignment_of(std::size_t size_class) {
+  return std::align_val_t{size_class < kHugePage ? kAlignment : kHugePage};
+}
+
+void* allocate(std::size_t size_class) {
+  void* data = ::operator new(size_class, alignment_of(size_class));
+  // Passes over large tensors otherwise wait for page tables; without such pages nothing changes.
+  if (size_class >= kHugePage)
+    static_cast<void>(::madvise(data, size_class / kHugePage * kHugePage, MADV_HUGEPAGE));
+  return data;
 }
 
 // The one mutable object of the process in core: memory is a resource of the process, and tensors
@@ -44,7 +59,7 @@ void* take(std::size_t size_class) {
     kept.pop_back();
     return data;
   }
-  void* data = ::operator new (size_class, std::align_val_t{kAlignment});
+  void* data = allocate(size_class);
   ++p.num_system_allocations;
   p.bytes_reserved += static_cast<std::int64_t>(size_class);
   return data;
@@ -91,7 +106,7 @@ void trim() {
   Pool& p = pool();
   const std::lock_guard lock(p.mutex);
   for (auto& [size_class, kept] : p.free) {
-    for (void* data : kept) ::operator delete (data, std::align_val_t{kAlignment});
+    for (void* data : kept) ::operator delete(data, alignment_of(size_class));
     p.bytes_reserved -= static_cast<std::int64_t>(size_class * kept.size());
   }
   p.free.clear();

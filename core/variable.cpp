@@ -32,10 +32,10 @@ class Node {
   [[nodiscard]] const std::vector<Edge>& inputs() const { return inputs_; }
   Tensor& grad() { return grad_; }
 
-  std::vector<Tensor> differentiate(const Tensor& diff_dst) {
+  std::vector<Tensor> differentiate(Tensor diff_dst) {
     Wanted wanted;
     for (std::size_t i = 0; i < inputs_.size(); ++i) wanted[i] = inputs_[i] != nullptr;
-    std::vector<Tensor> diffs = backward_(diff_dst, wanted);
+    std::vector<Tensor> diffs = backward_(std::move(diff_dst), wanted);
     BRANCHY_DCHECK(diffs.size() == inputs_.size());
     for (std::size_t i = 0; i < diffs.size(); ++i)
       if (wanted[i] && (!diffs[i].defined() || diffs[i].shape() != inputs_[i]->shape_))
@@ -158,7 +158,7 @@ void Variable::backward(const Tensor& diff) const {
       accumulate(node->grad(), std::move(diff_dst));
       continue;
     }
-    std::vector<Tensor> diff_inputs = node->differentiate(diff_dst);
+    std::vector<Tensor> diff_inputs = node->differentiate(std::move(diff_dst));
     for (std::size_t i = 0; i < diff_inputs.size(); ++i) {
       const Node::Edge& input = node->inputs()[i];
       if (!input) continue;

@@ -48,14 +48,15 @@ class Variable {
 
  private:
   friend Variable record(std::string_view, Tensor, const std::vector<Variable>&,
-                         std::function<std::vector<Tensor>(const Tensor&, Wanted)>);
+                         std::function<std::vector<Tensor>(Tensor, Wanted)>);
   struct State;
   std::shared_ptr<State> state_;
 };
 
 /// Computes the gradients of a node's inputs from the gradient of its output. Result i belongs to
-/// input i; it may stay undefined where `wanted` is false. Must not write to `diff_dst`.
-using BackwardFn = std::function<std::vector<Tensor>(const Tensor& diff_dst, Wanted wanted)>;
+/// input i; it may stay undefined where `wanted` is false. Kernels may write into `diff_dst` when
+/// they are its only owner; a function that takes it by value can hand it on as such.
+using BackwardFn = std::function<std::vector<Tensor>(Tensor diff_dst, Wanted wanted)>;
 
 /// Makes the output of an operation; while recording is on and an input tracks, remembers
 /// `backward` with its `inputs`. `backward` must hold only the tensors that it needs.

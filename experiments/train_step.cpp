@@ -1,6 +1,7 @@
 #include "experiments/train_step.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -11,6 +12,7 @@
 
 #include "core/atomic_file.h"
 #include "core/buffer_pool.h"
+#include "core/error.h"
 #include "core/provenance.h"
 #include "core/threads.h"
 #include "experiments/peer_process.h"
@@ -18,6 +20,7 @@
 #include "layers/softmax_cross_entropy.h"
 #include "layers/weighted_sum.h"
 #include "optim/sgd.h"
+#include "train/network_flags.h"
 #include "train/train_options.h"
 
 namespace branchy {
@@ -25,9 +28,16 @@ namespace branchy {
 namespace {
 
 struct TrainStepCommand {
-  NetworkConfig network;
+  NetworkConfig network{.early_exits = kDefaultExits};
+  std::vector<std::string> options, peers;
+  std::string exit_after, out;
   std::int64_t batch = 128, threads = 0, steps = 12, rounds = 3;
-  std::string peer, out;
+};
+
+/// A program that prints the milliseconds of its own step, and what it printed so far.
+struct Peer {
+  std::string name, command;
+  std::vector<double> ms;
 };
 
 double median(std::vector<double> values) {
@@ -74,43 +84,82 @@ class StepBench {
   std::vector<float> weights_;
 };
 
+/// "NAME=COMMAND", or a command alone.
+std::vector<Peer> parse_peers(const std::vector<std::string>& texts) {
+  std::vector<Peer> peers;
+  for (const std::string& text : texts) {
+    const std::size_t end =
+        text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-");
+    const bool named = end != std::string::npos && end > 0 && text[end] == '=';
+    peers.push_back(named ? Peer{text.substr(0, end), text.substr(end + 1), {}}
+                          : Peer{fmt::format("peer{}", peers.size() + 1), text, {}});
+    if (peers.back().command.empty())
+      throw ConfigError(fmt::format("[train-step] --peer '{}', expected NAME=COMMAND", text));
+  }
+  return peers;
+}
+
+/// Alternates rounds of our steps with one run of each peer, so that all meet the same machine.
+std::vector<double> measure(const TrainStepCommand& c, StepBench& bench, std::vector<Peer>& peers) {
+  std::vector<double> ours;
+  for (std::int64_t round = 0; round < c.rounds; ++round) {
+    set_num_threads(c.threads);  // places the threads again after a peer ran
+    std::vector<double> times;
+    for (std::int64_t i = 0; i < c.steps; ++i) times.push_back(bench.step());
+    ours.push_back(median(times));
+    fmt::print("round {}: {:.1f} ms/step", round + 1, ours.back());
+    for (Peer& peer : peers) {
+      peer.ms.push_back(peer_figure(peer.command, "ms/step"));
+      fmt::print(", {} {:.1f} ms/step, ratio {:.3f}", peer.name, peer.ms.back(),
+                 peer.ms.back() / ours.back());
+    }
+    fmt::print("\n");
+    std::fflush(stdout);
+  }
+  return ours;
+}
+
+/// The peer with the lowest median; null without peers.
+const Peer* best_of(const std::vector<Peer>& peers) {
+  const auto best = std::min_element(peers.begin(), peers.end(), [](const Peer& a, const Peer& b) {
+    return median(a.ms) < median(b.ms);
+  });
+  return best == peers.end() ? nullptr : &*best;
+}
+
 void run(TrainStepCommand c) {
+  c.network.options = network_options(c.options, c.exit_after);
   if (c.threads == 0) c.threads = num_available_cpus();
+  std::vector<Peer> peers = parse_peers(c.peers);
   set_num_threads(c.threads);
   StepBench bench(c);
   bench.step();
   bench.step();
   const std::int64_t allocations = buffer_pool::num_system_allocations();
-  std::vector<double> ours, peers;
-  for (std::int64_t round = 0; round < c.rounds; ++round) {
-    set_num_threads(c.threads);  // places the threads again after the peer ran
-    std::vector<double> times;
-    for (std::int64_t i = 0; i < c.steps; ++i) times.push_back(bench.step());
-    ours.push_back(median(times));
-    fmt::print("round {}: {:.1f} ms/step", round + 1, ours.back());
-    if (!c.peer.empty()) {
-      peers.push_back(peer_figure(c.peer, "ms/step"));
-      fmt::print(", peer {:.1f} ms/step, ratio {:.3f}", peers.back(), peers.back() / ours.back());
-    }
-    fmt::print("\n");
-    std::fflush(stdout);
-  }
+  const std::vector<double> ours = measure(c, bench, peers);
   nlohmann::ordered_json json;
   for (const auto& [key, value] : provenance()) json[key] = value;
   json["network"] = c.network.name;
+  json["options"] = c.network.options;
   json["batch"] = c.batch;
+  json["threads"] = c.threads;
   json["ms_per_step"] = ours;
   json["median_ms_per_step"] = median(ours);
   json["images_per_second"] = 1000.0 * static_cast<double>(c.batch) / median(ours);
   json["tensor_allocations_after_warm_up"] = buffer_pool::num_system_allocations() - allocations;
   fmt::print("median {:.1f} ms/step, {:.1f} images/s", median(ours),
              json["images_per_second"].get<double>());
-  if (!c.peer.empty()) {
-    json["peer_command"] = c.peer;
-    json["peer_ms_per_step"] = peers;
-    json["speed_ratio"] = median(peers) / median(ours);
-    fmt::print("; peer {:.1f} ms/step; {:.2f} times as fast", median(peers),
-               median(peers) / median(ours));
+  for (const Peer& peer : peers)
+    json["peers"].push_back({{"name", peer.name},
+                             {"command", peer.command},
+                             {"ms_per_step", peer.ms},
+                             {"median_ms_per_step", median(peer.ms)}});
+  if (const Peer* best = best_of(peers)) {
+    const double ratio = median(best->ms) / median(ours);
+    json["best_peer"] = best->name;
+    json["speed_ratio"] = ratio;
+    fmt::print("; best peer {} {:.1f} ms/step; {:.2f} times as fast", best->name, median(best->ms),
+               ratio);
   }
   fmt::print("\n");
   if (!c.out.empty()) write_file_atomically(c.out, json.dump(2) + "\n");
@@ -119,11 +168,18 @@ void run(TrainStepCommand c) {
 }  // namespace
 
 void add_train_step_command(CLI::App& app) {
-  CLI::App* verb =
-      app.add_subcommand("train-step", "Time of a training step on random data, beside a peer's");
+  CLI::App* verb = app.add_subcommand(
+      "train-step", "Time of a training step on random data, beside those of peers");
   const auto command = std::make_shared<TrainStepCommand>();
-  verb->add_option("--net", command->network.name, "Network")->capture_default_str();
-  verb->add_option("--exits", command->network.early_exits, "Early exits")->capture_default_str();
+  verb->add_option("--net", command->network.name,
+                   fmt::format("Network: {}", fmt::join(network_names(), ", ")))
+      ->capture_default_str();
+  verb->add_option("--classes", command->network.classes, "Classes")
+      ->check(CLI::Range(2, 1000000))
+      ->capture_default_str();
+  verb->add_option("--exits", command->network.early_exits,
+                   "Early exits (default: as many as the paper has)");
+  add_network_flags(*verb, command->options, command->exit_after);
   verb->add_option("--batch", command->batch, "Images a step")
       ->check(CLI::Range(2, 1 << 16))
       ->capture_default_str();
@@ -132,11 +188,13 @@ void add_train_step_command(CLI::App& app) {
   verb->add_option("--steps", command->steps, "Steps a round")
       ->check(CLI::Range(1, 100000))
       ->capture_default_str();
-  verb->add_option("--rounds", command->rounds, "Rounds; the peer runs between them")
+  verb->add_option("--rounds", command->rounds, "Rounds; every peer runs once in each")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
-  verb->add_option("--peer", command->peer,
-                   "Shell command that prints its own figure as '... N ms/step'");
+  verb->add_option("--peer", command->peers,
+                   "NAME=COMMAND, a shell command that prints its own figure as '... N ms/step'; "
+                   "may be repeated, the fastest is what counts")
+      ->allow_extra_args(false);
   verb->add_option("--out", command->out, "Write the figures to this JSON file");
   verb->callback([command] { run(*command); });
 }

@@ -12,6 +12,13 @@ void BatchNorm2dParams::validate() const {
         "[batch_norm2d] channels {} epsilon {} momentum {}: expected channels >= 1, epsilon > 0, "
         "momentum in 0..1",
         channels, epsilon, momentum));
+  if (activation == ActivationKind::kSigmoid)
+    throw ConfigError("[batch_norm2d] a sigmoid cannot be fused; add a layer of its own");
+}
+
+std::string_view BatchNorm2d::type() const {
+  if (!params_.activation) return kType;
+  return params_.activation == ActivationKind::kRelu ? "batch_norm2d+relu" : "batch_norm2d+relu6";
 }
 
 BatchNorm2d::BatchNorm2d(BatchNorm2dParams params) : params_(params) {
@@ -37,29 +44,29 @@ Variable BatchNorm2d::forward(const Variable& src, const Pass& pass) {
   if (training && count < 2)
     throw ShapeError(fmt::format("{} {} has one value a channel, training needs two or more",
                                  place(), shape.to_string()));
-  const auto statistics =
-      training ? dnn::BatchNormStatistics::kBatch : dnn::BatchNormStatistics::kRunning;
-  const auto primitive = primitives_.get(
-      [&](const Primitive& p) { return p.statistics == statistics && p.norm.fits(src.value()); },
-      [&] {
-        return Primitive{statistics,
-                         dnn::BatchNorm(src.value(), statistics, params_.epsilon, params_.relu)};
-      });
-  dnn::BatchNorm::Result result = primitive->norm.forward(
-      src.value(), weight_.value(), bias_.value(), running_mean_.value(), running_var_.value());
-  if (training) update_running_statistics(result.mean, result.variance, count);
-  // A later training pass may move the running statistics before backward runs.
-  if (!training && is_recording()) {
-    result.mean = result.mean.clone();
-    result.variance = result.variance.clone();
+  const kernels::BatchNormParams params{.scale = weight_.value(),
+                                        .shift = bias_.value(),
+                                        .epsilon = params_.epsilon,
+                                        .activation = params_.activation};
+  Tensor dst;
+  kernels::BatchNormStatistics statistics;
+  if (training) {
+    kernels::BatchNormResult result = kernels::batch_norm(src.value(), params);
+    dst = std::move(result.dst);
+    statistics = std::move(result.statistics);
+    update_running_statistics(statistics.mean, statistics.variance, count);
+  } else {
+    statistics = {running_mean_.value(), running_var_.value()};
+    dst = kernels::batch_norm_with(src.value(), params, statistics);
+    // A later training pass may move the running statistics before backward runs.
+    if (is_recording()) statistics = {statistics.mean.clone(), statistics.variance.clone()};
   }
-  Tensor dst = result.dst;
-  result.dst = Tensor();  // backward needs the input, not the output
-  // Ioffe, Szegedy 2015, section 3; with the ReLU fused, d dst counts where the output passed it.
+  const auto of = training ? kernels::StatisticsOf::kSource : kernels::StatisticsOf::kConstant;
+  // Ioffe, Szegedy 2015, section 3; d dst counts where the output passed the activation.
   return record(kType, std::move(dst), {src, weight_, bias_},
-                [primitive, src_value = src.value(), weight = weight_.value(), bias = bias_.value(),
-                 result](const Tensor& diff_dst, Wanted /*wanted*/) {
-                  auto diffs = primitive->norm.backward(src_value, diff_dst, weight, bias, result);
+                [src_value = src.value(), params, statistics, of](Tensor diff_dst, Wanted) {
+                  auto diffs = kernels::batch_norm_backward(std::move(diff_dst), src_value, params,
+                                                            statistics, of);
                   return std::vector<Tensor>{std::move(diffs.src), std::move(diffs.scale),
                                              std::move(diffs.shift)};
                 });
@@ -82,7 +89,7 @@ void BatchNorm2d::update_running_statistics(const Tensor& mean, const Tensor& va
 Cost BatchNorm2d::cost(const Shape& src) const {
   const std::int64_t elements = output_shape(src).with_batch(1).size();
   Cost cost;
-  cost.ptflops = (params_.relu ? 3 : 2) * elements;
+  cost.ptflops = (params_.activation ? 3 : 2) * elements;
   cost.pthflops = 2 * elements;
   cost.executed = cost.ptflops;
   cost.parameters = 2 * params_.channels;
@@ -96,7 +103,7 @@ PlanValue BatchNorm2d::lower(PlanBuilder& plan, PlanValue src) const {
                                                      .mean = running_mean_.value(),
                                                      .variance = running_var_.value(),
                                                      .epsilon = params_.epsilon});
-  return params_.relu ? plan.activation(normalised, ActivationKind::kRelu) : normalised;
+  return params_.activation ? plan.activation(normalised, *params_.activation) : normalised;
 }
 
 void BatchNorm2d::collect_state(const std::string& prefix, std::vector<StateEntry>& state) {
@@ -112,8 +119,11 @@ std::vector<LayerCase> BatchNorm2d::cases() {
   };
   return {
       {"plain", {4, 3, 5, 6}, make({.channels = 3})},
-      {"relu", {3, 16, 4, 4}, make({.channels = 16, .relu = true})},
-      {"odd_channels_relu", {2, 21, 3, 3}, make({.channels = 21, .relu = true})},
+      {"relu", {3, 16, 4, 4}, make({.channels = 16, .activation = ActivationKind::kRelu})},
+      {"odd_channels_relu",
+       {2, 21, 3, 3},
+       make({.channels = 21, .activation = ActivationKind::kRelu})},
+      {"relu6", {2, 37, 12, 12}, make({.channels = 37, .activation = ActivationKind::kRelu6})},
       {"1x1_image", {8, 5, 1, 1}, make({.channels = 5})},
   };
 }

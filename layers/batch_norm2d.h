@@ -1,9 +1,10 @@
-// Batch normalisation over the channels of images, optionally followed by a fused ReLU.
+// Batch normalisation over the channels of images, optionally with an activation fused to it.
 #pragma once
 
-#include "core/dnn/batch_norm.h"
+#include <optional>
+
+#include "core/kernels/batch_norm.h"
 #include "layers/layer.h"
-#include "layers/primitive_cache.h"
 
 namespace branchy {
 
@@ -12,8 +13,9 @@ struct BatchNorm2dParams {
   float epsilon = 1e-5F;
   float momentum = 0.1F;  ///< new running value = (1 - momentum) old + momentum batch
   float initial_scale = 1.0F;
-  bool relu = false;  ///< max(0, y) in the same pass over memory
-  /// Throws ConfigError naming the value out of range.
+  /// ReLU or ReLU6 of the result, in the same passes over memory.
+  std::optional<ActivationKind> activation = {};
+  /// Throws ConfigError naming the value out of range, or for another activation.
   void validate() const;
 };
 
@@ -25,9 +27,7 @@ class BatchNorm2d final : public Layer {
   static constexpr std::string_view kType = "batch_norm2d";
   explicit BatchNorm2d(BatchNorm2dParams params);
 
-  [[nodiscard]] std::string_view type() const override {
-    return params_.relu ? "batch_norm2d+relu" : kType;
-  }
+  [[nodiscard]] std::string_view type() const override;
   [[nodiscard]] Shape output_shape(const Shape& src) const override;
   Variable forward(const Variable& src, const Pass& pass) override;
   [[nodiscard]] Cost cost(const Shape& src) const override;
@@ -36,15 +36,10 @@ class BatchNorm2d final : public Layer {
   static std::vector<LayerCase> cases();
 
  private:
-  struct Primitive {
-    dnn::BatchNormStatistics statistics;
-    dnn::BatchNorm norm;
-  };
   void update_running_statistics(const Tensor& mean, const Tensor& variance, std::int64_t count);
 
   BatchNorm2dParams params_;
   Variable weight_, bias_, running_mean_, running_var_;
-  PrimitiveCache<Primitive> primitives_;
 };
 
 }  // namespace branchy

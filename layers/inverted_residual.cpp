@@ -2,8 +2,9 @@
 
 #include <fmt/core.h>
 
+#include <optional>
+
 #include "core/error.h"
-#include "layers/activation.h"
 #include "layers/add.h"
 #include "layers/batch_norm2d.h"
 #include "layers/conv2d.h"
@@ -13,13 +14,10 @@ namespace branchy {
 namespace {
 
 void add_conv_bn(Sequential& body, const std::string& conv_name, const std::string& bn_name,
-                 Conv2dParams conv, Rng& rng) {
+                 Conv2dParams conv, std::optional<ActivationKind> activation, Rng& rng) {
   body.add(conv_name, std::make_unique<Conv2d>(conv, rng));
-  body.add(bn_name, std::make_unique<BatchNorm2d>(BatchNorm2dParams{.channels = conv.out}));
-}
-
-void add_relu6(Sequential& body, const std::string& name) {
-  body.add(name, std::make_unique<Activation>(ActivationKind::kRelu6));
+  body.add(bn_name, std::make_unique<BatchNorm2d>(
+                        BatchNorm2dParams{.channels = conv.out, .activation = activation}));
 }
 
 }  // namespace
@@ -37,8 +35,7 @@ InvertedResidual::InvertedResidual(InvertedResidualParams params, Rng& rng)
   const std::int64_t hidden = params.in * params.expansion;
   int step = 0;
   if (params.expansion != 1) {
-    add_conv_bn(body_, "0.0", "0.1", {.in = params.in, .out = hidden}, rng);
-    add_relu6(body_, "0.2");
+    add_conv_bn(body_, "0.0", "0.1", {.in = params.in, .out = hidden}, ActivationKind::kRelu6, rng);
     ++step;
   }
   add_conv_bn(body_, fmt::format("{}.0", step), fmt::format("{}.1", step),
@@ -48,10 +45,9 @@ InvertedResidual::InvertedResidual(InvertedResidualParams params, Rng& rng)
                .stride = params.stride,
                .padding = 1,
                .groups = hidden},
-              rng);
-  add_relu6(body_, fmt::format("{}.2", step));
+              ActivationKind::kRelu6, rng);
   add_conv_bn(body_, std::to_string(step + 1), std::to_string(step + 2),
-              {.in = hidden, .out = params.out}, rng);
+              {.in = hidden, .out = params.out}, std::nullopt, rng);
 }
 
 Shape InvertedResidual::output_shape(const Shape& src) const { return body_.output_shape(src); }

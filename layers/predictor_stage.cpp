@@ -17,14 +17,14 @@ PredictorStage::PredictorStage(PredictorStageParams params, Rng& rng)
                   .padding = 1,
                   .groups = params.in},
                  rng),
-      bn1_({.channels = params.in, .relu = true}),
+      bn1_({.channels = params.in, .activation = ActivationKind::kRelu}),
       pool_({.kind = PoolKind::kMax}),
       excite_(params.concat_and_excite ? std::make_unique<SqueezeExcite>(
                                              SqueezeExciteParams{.channels = 2 * params.in}, rng)
                                        : nullptr),
       pointwise_({.in = params.concat_and_excite ? 2 * params.in : params.in, .out = params.out},
                  rng),
-      bn2_({.channels = params.out, .relu = true}) {}
+      bn2_({.channels = params.out, .activation = ActivationKind::kRelu}) {}
 
 Shape PredictorStage::excited_shape(const Shape& src) const {
   const Shape inner = depthwise_.output_shape(src);

@@ -11,7 +11,7 @@ ResidualBlock::ResidualBlock(ResidualBlockParams params, Rng& rng)
     : conv1_(
           {.in = params.in, .out = params.out, .kernel = 3, .stride = params.stride, .padding = 1},
           rng),
-      bn1_({.channels = params.out, .relu = true}),
+      bn1_({.channels = params.out, .activation = ActivationKind::kRelu}),
       conv2_({.in = params.out, .out = params.out, .kernel = 3, .padding = 1}, rng),
       bn2_({.channels = params.out, .initial_scale = 0.0F}) {
   if (params.in == params.out && params.stride == 1) return;

@@ -3,6 +3,8 @@
 #include <cblas.h>
 #include <fmt/core.h>
 
+#include <dnnl.hpp>
+
 #include "core/error.h"
 
 namespace branchy::dnn {
@@ -22,11 +24,12 @@ Tensor matmul(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose
                                  a.shape().to_string(), ta ? "^T" : "", b.shape().to_string(),
                                  tb ? "^T" : ""));
   Tensor product(Shape{m, n});
-  cblas_sgemm(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans,
-              static_cast<blasint>(m), static_cast<blasint>(n), static_cast<blasint>(k), 1.0F,
-              a.data().data(), static_cast<blasint>(a.dim(1)), b.data().data(),
-              static_cast<blasint>(b.dim(1)), 0.0F, product.mutable_data().data(),
-              static_cast<blasint>(n));
+  // oneDNN chooses by instruction set; OpenBLAS 0.3.21 chooses by CPU model and takes its SSE3
+  // kernels on models newer than itself.
+  const dnnl::status status =
+      dnnl::sgemm(ta ? 'T' : 'N', tb ? 'T' : 'N', m, n, k, 1.0F, a.data().data(), a.dim(1),
+                  b.data().data(), b.dim(1), 0.0F, product.mutable_data().data(), n);
+  BRANCHY_DCHECK(status == dnnl::status::success);
   return product;
 }
 

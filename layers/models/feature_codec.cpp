@@ -25,8 +25,8 @@ std::unique_ptr<MultiExitNetwork> feature_codec(const NetworkConfig& config, Rng
   auto decoder = std::make_unique<Sequential>();
   decoder->add("conv", std::make_unique<ConvTranspose2d>(
                            ConvTranspose2dParams{.in = code, .out = channels}, rng));
-  decoder->add(
-      "bn", std::make_unique<BatchNorm2d>(BatchNorm2dParams{.channels = channels, .relu = true}));
+  decoder->add("bn", std::make_unique<BatchNorm2d>(BatchNorm2dParams{
+                         .channels = channels, .activation = ActivationKind::kRelu}));
 
   std::vector<MultiExitNetwork::Block> blocks;
   blocks.push_back({"encoder", "encoder.", std::move(encoder)});

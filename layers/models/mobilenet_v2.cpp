@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "layers/activation.h"
 #include "layers/batch_norm2d.h"
 #include "layers/conv2d.h"
 #include "layers/dropout.h"
@@ -37,8 +36,8 @@ std::int64_t scaled(std::int64_t channels, double width) {
 MultiExitNetwork::Block conv_bn_relu6(const std::string& name, Conv2dParams conv, Rng& rng) {
   auto layers = std::make_unique<Sequential>();
   layers->add("0", std::make_unique<Conv2d>(conv, rng));
-  layers->add("1", std::make_unique<BatchNorm2d>(BatchNorm2dParams{.channels = conv.out}));
-  layers->add("2", std::make_unique<Activation>(ActivationKind::kRelu6));
+  layers->add("1", std::make_unique<BatchNorm2d>(BatchNorm2dParams{
+                       .channels = conv.out, .activation = ActivationKind::kRelu6}));
   return {name, name + ".", std::move(layers)};
 }
 

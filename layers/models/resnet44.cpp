@@ -42,8 +42,8 @@ MultiExitNetwork::Block stem(Rng& rng) {
   auto layers = std::make_unique<Sequential>();
   layers->add("conv1", std::make_unique<Conv2d>(
                            Conv2dParams{.in = 3, .out = 16, .kernel = 3, .padding = 1}, rng));
-  layers->add("bn1",
-              std::make_unique<BatchNorm2d>(BatchNorm2dParams{.channels = 16, .relu = true}));
+  layers->add("bn1", std::make_unique<BatchNorm2d>(
+                         BatchNorm2dParams{.channels = 16, .activation = ActivationKind::kRelu}));
   return {.name = "stem", .state_prefix = "", .layer = std::move(layers)};
 }
 

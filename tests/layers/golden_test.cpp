@@ -39,7 +39,8 @@ MultiExitNetwork make_golden_network() {
   auto stem = std::make_unique<Sequential>();
   stem->add("conv1", std::make_unique<Conv2d>(
                          Conv2dParams{.in = 3, .out = 8, .kernel = 3, .padding = 1}, rng));
-  stem->add("bn1", std::make_unique<BatchNorm2d>(BatchNorm2dParams{.channels = 8, .relu = true}));
+  stem->add("bn1", std::make_unique<BatchNorm2d>(
+                       BatchNorm2dParams{.channels = 8, .activation = ActivationKind::kRelu}));
   std::vector<MultiExitNetwork::Block> blocks;
   blocks.push_back({"stem", "", std::move(stem)});
   blocks.push_back({"layer1.0", "layer1.0.",
