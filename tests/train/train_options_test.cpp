@@ -75,7 +75,7 @@ TEST(TrainOptions, NameTheFlagOutOfRange) {
   rejects("schedule", [](TrainOptions& o) { o.hyper.schedule = "sawtooth"; });
   rejects("--val", [](TrainOptions& o) { o.val = -2; });
   rejects("--val", [](TrainOptions& o) {
-    o.patience = 3;
+    o.hyper.patience = 3;
     o.val = 0;
   });
 }
