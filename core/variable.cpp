@@ -169,7 +169,7 @@ void Variable::backward(const Tensor& diff) const {
   }
 }
 
-Variable record(std::string_view operation, Tensor value, std::vector<Variable> inputs,
+Variable record(std::string_view operation, Tensor value, const std::vector<Variable>& inputs,
                 BackwardFn backward) {
   Variable result(std::move(value));
   if (!recording) return result;

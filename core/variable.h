@@ -47,7 +47,7 @@ class Variable {
   void backward(const Tensor& diff) const;
 
  private:
-  friend Variable record(std::string_view, Tensor, std::vector<Variable>,
+  friend Variable record(std::string_view, Tensor, const std::vector<Variable>&,
                          std::function<std::vector<Tensor>(const Tensor&, Wanted)>);
   struct State;
   std::shared_ptr<State> state_;
@@ -60,7 +60,7 @@ using BackwardFn = std::function<std::vector<Tensor>(const Tensor& diff_dst, Wan
 /// Makes the output of an operation; while recording is on and an input tracks, remembers
 /// `backward` with its `inputs`. `backward` must hold only the tensors that it needs.
 [[nodiscard]] Variable record(std::string_view operation, Tensor value,
-                              std::vector<Variable> inputs, BackwardFn backward);
+                              const std::vector<Variable>& inputs, BackwardFn backward);
 
 /// Switches recording off in this thread while alive.
 class NoGradGuard {

@@ -73,8 +73,9 @@ std::vector<std::string> images_below(const fs::path& folder) {
   if (error) refuse(folder, error.message());
   std::sort(found.begin(), found.end());
   std::vector<std::string> paths;
+  paths.reserve(found.size());
   for (const auto& [directory, file] : found)
-    paths.push_back(directory.empty() ? file : directory + "/" + file);
+    paths.push_back(directory.empty() ? file : fmt::format("{}/{}", directory, file));
   return paths;
 }
 

@@ -181,7 +181,9 @@ class Canvas {
   }
 
  private:
-  Color& at(int x, int y) { return colors_[static_cast<std::size_t>(y * kSide + x)]; }
+  Color& at(int x, int y) {
+    return colors_[static_cast<std::size_t>(y) * kSide + static_cast<std::size_t>(x)];
+  }
 
   static float coverage(std::int64_t label, const Pose& pose, int x, int y) {
     int hits = 0;
@@ -304,7 +306,7 @@ std::filesystem::path write_synth_dataset(
     const std::filesystem::path& out, const SynthOptions& options,
     const std::function<void(std::int64_t done, std::int64_t total)>& progress) {
   check(options);
-  const std::filesystem::path folder = out / "cifar-10-batches-bin";
+  std::filesystem::path folder = out / "cifar-10-batches-bin";
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error)

@@ -47,7 +47,7 @@ std::filesystem::path checked_path(const std::filesystem::path& file, archive_en
   std::string shown = name == nullptr ? "" : name;
   for (char& c : shown)
     if (static_cast<unsigned char>(c) < 0x20) c = '?';
-  const std::filesystem::path path = name == nullptr ? "" : name;
+  std::filesystem::path path = name == nullptr ? "" : name;
   bool safe = !path.empty() && path.is_relative() && *path.begin() == folder;
   for (const auto& part : path) safe = safe && part != "..";
   if (!safe)

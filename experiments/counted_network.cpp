@@ -4,8 +4,8 @@
 #include <fmt/ranges.h>
 
 #include "layers/models/registry.h"
-#include "layers/network_summary.h"
 #include "layers/network_options.h"
+#include "layers/network_summary.h"
 
 namespace branchy {
 

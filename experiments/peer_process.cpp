@@ -3,9 +3,11 @@
 #include <fmt/core.h>
 
 #include <array>
+#include <charconv>
 #include <cstdio>
 #include <memory>
-#include <regex>
+#include <string>
+#include <system_error>
 
 #include "core/error.h"
 #include "core/threads.h"
@@ -31,12 +33,16 @@ std::string output_of(const std::string& command) {
 
 double peer_figure(const std::string& command, const std::string& unit) {
   const std::string output = output_of(command);
-  const std::regex pattern("([0-9]+(\\.[0-9]+)?) *" + unit);
-  std::smatch match;
-  if (!std::regex_search(output, match, pattern))
+  const std::size_t end = output.find_last_not_of(' ', output.find(unit) - 1);
+  const bool found = output.find(unit) != std::string::npos && end != std::string::npos;
+  const std::size_t before = found ? output.find_last_not_of("0123456789.", end) : 0;
+  const std::size_t begin = before == std::string::npos ? 0 : before + 1;
+  double figure = 0.0;
+  if (!found ||
+      std::from_chars(output.data() + begin, output.data() + end + 1, figure).ec != std::errc())
     throw DataError(fmt::format("[peer] '{}' printed no figure in {}: {}", command, unit,
                                 output.substr(0, 200)));
-  return std::stod(match[1]);
+  return figure;
 }
 
 }  // namespace branchy

@@ -117,7 +117,7 @@ HttpServer::QuickHandler CloudService::quick_handler() {
 }
 
 HttpServer::Handler CloudService::handler() {
-  return [this](HttpRequest request, const Responder& respond) { respond(infer(request)); };
+  return [this](const HttpRequest& request, const Responder& respond) { respond(infer(request)); };
 }
 
 std::optional<HttpResponse> CloudService::quick(const HttpRequest& request) const {

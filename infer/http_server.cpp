@@ -39,7 +39,7 @@ struct HttpServerState {
   void accept();
   void begin_stop(std::chrono::milliseconds drain_limit);
   void session_ended(Session* session);
-  void dispatch(HttpRequest request, Responder responder);
+  void dispatch(HttpRequest request, const Responder& responder);
 
   HttpServerOptions options;
   HttpServer::QuickHandler quick;
@@ -329,7 +329,7 @@ void HttpServerState::session_ended(Session* session) {
   if (stopping && sessions.empty()) drain_timer.cancel();
 }
 
-void HttpServerState::dispatch(HttpRequest request, Responder responder) {
+void HttpServerState::dispatch(HttpRequest request, const Responder& responder) {
   std::function<void()> task = [this, request = std::move(request), responder]() mutable {
     try {
       handler(std::move(request), responder);

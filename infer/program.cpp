@@ -95,7 +95,7 @@ class Compiler {
       if (dnn::same_layout(form.layout, wanted)) return form;
     const Form from = forms(value).front();
     const dnn::ValueLayout to{from.layout.shape, wanted.layout};
-    const Form made = add_form(value, to);
+    Form made = add_form(value, to);
     add_step(dnn::make_inference_reorder(from.layout, to), {from.buffer}, made.buffer, true);
     return made;
   }

@@ -90,6 +90,10 @@ const json& array_field(const json& object, const char* key, std::string_view pl
   return *found;
 }
 
+bool is_beyond_int64(const json& value) {
+  return value.is_number_unsigned() && value.get<std::uint64_t>() > INT64_MAX;
+}
+
 Parameters parse_parameters(const json& owner, std::string_view place) {
   Parameters parameters;
   const auto found = owner.find("parameters");
@@ -101,9 +105,7 @@ Parameters parse_parameters(const json& owner, std::string_view place) {
       parameters[key] = value.get<std::string>();
     } else if (value.is_boolean()) {
       parameters[key] = value.get<bool>();
-    } else if (value.is_number_unsigned() && value.get<std::uint64_t>() > INT64_MAX) {
-      parameters[key] = value.get<double>();
-    } else if (value.is_number_integer()) {
+    } else if (value.is_number_integer() && !is_beyond_int64(value)) {
       parameters[key] = value.get<std::int64_t>();
     } else if (value.is_number()) {
       parameters[key] = value.get<double>();

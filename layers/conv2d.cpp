@@ -56,7 +56,7 @@ Variable Conv2d::forward(const Variable& src, const Pass& /*pass*/) {
   if (params_.bias) inputs.push_back(bias_);
   // d src = transposed convolution of d dst; d weight = correlation of src and d dst;
   // d bias = d dst summed over samples and pixels (Dumoulin, Visin 2016).
-  return record(kType, std::move(dst), std::move(inputs),
+  return record(kType, std::move(dst), inputs,
                 [conv, src_value = src.value(), weight = weight_.value()](const Tensor& diff_dst,
                                                                           Wanted wanted) {
                   std::vector<Tensor> diffs(conv->spec().bias ? 3 : 2);

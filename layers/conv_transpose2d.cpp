@@ -56,7 +56,7 @@ Variable ConvTranspose2d::forward(const Variable& src, const Pass& /*pass*/) {
   if (params_.bias) inputs.push_back(bias_);
   // The adjoint of a convolution: d src = convolution of d dst; d weight = correlation of d dst and
   // src; d bias = d dst summed over samples and pixels.
-  return record(kType, std::move(dst), std::move(inputs),
+  return record(kType, std::move(dst), inputs,
                 [conv, src_value = src.value(), weight = weight_.value()](const Tensor& diff_dst,
                                                                           Wanted wanted) {
                   std::vector<Tensor> diffs(conv->spec().bias ? 3 : 2);

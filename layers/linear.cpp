@@ -53,7 +53,7 @@ Variable Linear::forward(const Variable& src, const Pass& /*pass*/) {
   std::vector<Variable> inputs{src, weight_};
   if (params_.bias) inputs.push_back(bias_);
   // y = x W^T + b: dx = dy W, dW = dy^T x, db = column sums of dy.
-  return record(kType, std::move(dst), std::move(inputs),
+  return record(kType, std::move(dst), inputs,
                 [src_value = src.value(), weight = weight_.value(), bias = params_.bias](
                     const Tensor& diff_dst, Wanted wanted) {
                   std::vector<Tensor> diffs(bias ? 3 : 2);

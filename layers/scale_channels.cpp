@@ -6,8 +6,8 @@ namespace branchy {
 
 // y = x s: dx = dy s, ds = sum over the pixels of dy x.
 Variable scale_channels(const Variable& src, const Variable& scale) {
-  const Tensor x = src.value();
-  const Tensor s = scale.value();
+  const Tensor& x = src.value();
+  const Tensor& s = scale.value();
   return record("scale_channels", kernels::scale_channels(x, s), {src, scale},
                 [x, s](const Tensor& diff_dst, Wanted wanted) {
                   std::vector<Tensor> diffs(2);

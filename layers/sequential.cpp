@@ -38,19 +38,30 @@ void Sequential::collect_state(const std::string& prefix, std::vector<StateEntry
   for (const auto& [name, layer] : layers_) layer->collect_state(prefix + name + ".", state);
 }
 
+namespace {
+
+/// "name.child", or the child alone where the parent has no name.
+std::string joined(const std::string& name, const std::string& child) {
+  std::string full = name;
+  if (!full.empty()) full += '.';
+  full += child;
+  return full;
+}
+
+}  // namespace
+
 void Sequential::profile(const std::string& name, const Shape& src,
                          std::vector<CostRow>& rows) const {
   Shape shape = src;
   for (const auto& [child, layer] : layers_) {
-    layer->profile(name.empty() ? child : name + "." + child, shape, rows);
+    layer->profile(joined(name, child), shape, rows);
     shape = layer->output_shape(shape);
   }
 }
 
 void Sequential::set_name(const std::string& name) {
   Layer::set_name(name);
-  for (const auto& [child, layer] : layers_)
-    layer->set_name(name.empty() ? child : name + "." + child);
+  for (const auto& [child, layer] : layers_) layer->set_name(joined(name, child));
 }
 
 }  // namespace branchy

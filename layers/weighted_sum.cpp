@@ -17,6 +17,7 @@ Variable weighted_sum(std::span<const Variable> losses, std::span<const float> w
                 [factors = std::vector<float>(weights.begin(), weights.end())](
                     const Tensor& diff_dst, Wanted /*wanted*/) {
                   std::vector<Tensor> diffs;
+                  diffs.reserve(factors.size());
                   for (const float factor : factors)
                     diffs.push_back(Tensor::full(Shape{}, factor * diff_dst.item()));
                   return diffs;

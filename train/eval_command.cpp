@@ -95,6 +95,7 @@ std::vector<std::vector<float>> threshold_sets(const std::vector<std::string>& g
   if (early_exits == 0 && !given.empty())
     throw ConfigError("[eval] --threshold, but the network has no early exit");
   std::vector<std::vector<float>> sets;
+  sets.reserve(given.size());
   for (const std::string& text : given)
     sets.push_back(resolve_thresholds(parse_thresholds(text), early_exits));
   return sets;

@@ -6,7 +6,7 @@
 
 namespace branchy {
 
-ExitPredictions predict_dataset(std::shared_ptr<const Plan> plan,
+ExitPredictions predict_dataset(const std::shared_ptr<const Plan>& plan,
                                 std::shared_ptr<const Dataset> dataset,
                                 const Normalization& normalization, std::int64_t batch,
                                 const PredictionTaps& taps) {

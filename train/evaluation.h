@@ -30,7 +30,7 @@ struct PredictionTaps {
 };
 
 /// Runs all exits of `plan` over the data set, in order, in batches.
-[[nodiscard]] ExitPredictions predict_dataset(std::shared_ptr<const Plan> plan,
+[[nodiscard]] ExitPredictions predict_dataset(const std::shared_ptr<const Plan>& plan,
                                               std::shared_ptr<const Dataset> dataset,
                                               const Normalization& normalization,
                                               std::int64_t batch, const PredictionTaps& taps);

@@ -19,7 +19,7 @@ struct ExportCommand {
   std::filesystem::path out;
   std::int64_t cut = 0;
   std::string cut_after;
-  bool suffix_only = false;
+  bool suffix_only = false, whole = false;
 };
 
 /// Number of trunk blocks on the edge.
@@ -41,22 +41,39 @@ std::int64_t cut_blocks(const ExportCommand& c, const MultiExitNetwork& network)
   return network.exit(exit).after_block;
 }
 
+void make_folder(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error)
+    throw IoError(fmt::format("[{}] cannot create the folder: {}; choose another --out",
+                              folder.string(), error.message()));
+}
+
+/// The whole network without the training state.
+void export_whole(const ExportCommand& c, LoadedModel& model) {
+  const std::filesystem::path file = c.out / "model.safetensors";
+  make_folder(c.out);
+  save_model(file, *model.network, model.info);
+  fmt::print("{}: the whole network, exits 1 to {}, {} bytes\n", file.string(),
+             model.network->num_exits(), std::filesystem::file_size(file));
+}
+
 void run(const ExportCommand& c) {
-  const LoadedModel model = load_trained(c.model);
+  LoadedModel model = load_trained(c.model);
   MultiExitNetwork& network = *model.network;
   const NetworkPart whole = network.whole();
   if (!(model.info.part == whole))
     throw ConfigError(
         fmt::format("[export] {} holds one side of a split already; give the run", c.model));
+  if (c.whole) {
+    export_whole(c, model);
+    return;
+  }
   const std::int64_t blocks = cut_blocks(c, network);
   std::int64_t edge_exits = 0;
   while (edge_exits + 1 < network.num_exits() && network.exit(edge_exits + 1).after_block <= blocks)
     ++edge_exits;
-  std::error_code error;
-  std::filesystem::create_directories(c.out, error);
-  if (error)
-    throw IoError(fmt::format("[{}] cannot create the folder: {}; choose another --out",
-                              c.out.string(), error.message()));
+  make_folder(c.out);
 
   ModelInfo edge = model.info;
   edge.cut = network.blocks()[static_cast<std::size_t>(blocks - 1)].name;
@@ -101,6 +118,10 @@ void add_export_command(CLI::App& app) {
   command_app->add_flag(
       "--suffix-only", command->suffix_only,
       "Leave the trunk before the cut out of the cloud file (it then takes features only)");
+  command_app
+      ->add_flag("--whole", command->whole,
+                 "Write model.safetensors instead: the whole network without the training state")
+      ->excludes(cut);
   command_app->callback([command] { run(*command); });
 }
 

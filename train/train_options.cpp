@@ -41,6 +41,10 @@ void validate(const TrainOptions& o) {
   require_range("--feature-memory-mib", o.finetune.feature_memory_mib, 0, kManyOfAFlag);
   for (const double weight : o.exit_weights)
     require_range("--exit-weights", weight, 0.0, kLargeFlag);
+  const WeightFlags& weights = o.weights;
+  if (o.init.empty() && (!weights.family.empty() || weights.strict || weights.replace_head))
+    throw ConfigError(
+        "[train] --family, --strict and --replace-head are about weights; give --init");
   if (o.hyper.patience > 0 && o.val == 0)
     throw ConfigError("[train] --patience needs validation images; give --val above 0");
 }

@@ -72,8 +72,8 @@ Trainer::Trainer(TrainOptions options, bool resume)
   metrics_ = std::make_unique<MetricsLog>(options_.out, at_.step, network_->num_exits());
   if (!found) save("last.safetensors");
   progress_.line(fmt::format(
-      "{} {}: {} training and {} validation images, {} steps an epoch, {} threads on distinct "
-      "CPUs, {}",
+      "{} {}: {} training and {} validation images, {} steps an epoch, {} compute "
+      "threads, {}",
       found ? "resuming" : "training", options_.network.name, train_data_->size(),
       val_data_ ? val_data_->size() : 0, loader_->batches_per_epoch(), num_threads(),
       found ? fmt::format("from epoch {} step {}", at_.epoch + 1, at_.step) : "from the start"));
@@ -241,7 +241,7 @@ void Trainer::train_step(const FeatureBatch& batch) {
   metrics.epoch = at_.epoch + 1;
   metrics.step = at_.step;
   if (at_.step % options_.log_every == 0 || at_.step == 1) metrics_->append(metrics);
-  show_progress(metrics.loss);
+  show_progress(metrics);
 }
 
 void Trainer::check_finite(const FeatureBatch& batch, double loss) {
@@ -266,18 +266,21 @@ void Trainer::update_average() {
     kernels::moving_average(to[i].variable->mutable_value(), from[i].variable->value(), decay);
 }
 
-void Trainer::show_progress(double loss) {
+void Trainer::show_progress(const StepMetrics& metrics) {
   const double rate = static_cast<double>(images_since_start_) / seconds_since(epoch_start_);
   const auto per_epoch = static_cast<double>(loader_->batches_per_epoch());
   double total = per_epoch * static_cast<double>(options_.hyper.epochs);
   if (options_.max_steps > 0) total = std::min(total, static_cast<double>(options_.max_steps));
   const double left =
       (total - static_cast<double>(at_.step)) * static_cast<double>(options_.hyper.batch) / rate;
+  std::string losses;
+  for (const double loss : metrics.exit_losses) losses += fmt::format(" {:.3f}", loss);
   progress_.update(
       static_cast<double>(at_.step) / total,
-      fmt::format("epoch {}/{} step {} loss {:.4f} {:.0f} images/s, {:.0f}:{:02.0f} left",
-                  at_.epoch + 1, options_.hyper.epochs, at_.step, loss, rate,
-                  std::floor(left / 60.0), std::floor(std::fmod(left, 60.0))));
+      fmt::format("epoch {}/{} step {} loss {:.4f} (exits{}) lr {:.4f} {:.0f} images/s, "
+                  "{:.0f}:{:02.0f} left",
+                  metrics.epoch, options_.hyper.epochs, metrics.step, metrics.loss, losses,
+                  metrics.rate, rate, std::floor(left / 60.0), std::floor(std::fmod(left, 60.0))));
 }
 
 void Trainer::finish_epoch() {

@@ -38,8 +38,6 @@ class Trainer {
   TrainingEnd run();
 
  private:
-  struct StepResult;
-
   void open_data();
   void build_network();
   void load_weights();
@@ -53,7 +51,7 @@ class Trainer {
   void update_average();
   void save_if_due();
   void save(const char* name);
-  void show_progress(double loss);
+  void show_progress(const StepMetrics& metrics);
   [[nodiscard]] TrainingState state();
   [[nodiscard]] bool done() const;
   [[nodiscard]] MultiExitNetwork& evaluated_network();

@@ -1,5 +1,5 @@
 # Sourced by quickstart and run-tests: the Debian packages branchy needs and how to get them.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 
 # ninja-build builds; git only names the commit in results; ca-certificates serves `branchy data fetch`.
 BRANCHY_BUILD_PACKAGES=(

@@ -87,12 +87,11 @@ Tensor channel_dots(const Tensor& a, const Tensor& b, const Shape& shape) {
   const std::int64_t pixels = a.dim(2) * a.dim(3);
   const float* x = a.data().data();
   const float* y = b.data().data();
-  const auto sums = dots.mutable_data();
-  for (std::size_t c = 0; c < sums.size(); ++c) {
+  for (float& dot : dots.mutable_data()) {
     double sum = 0.0;
     for (std::int64_t i = 0; i < pixels; ++i)
       sum += static_cast<double>(*x++) * static_cast<double>(*y++);
-    sums[c] = static_cast<float>(sum);
+    dot = static_cast<float>(sum);
   }
   return dots;
 }

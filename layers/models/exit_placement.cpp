@@ -59,7 +59,7 @@ std::vector<std::int64_t> place_exits(PlacementRule rule, std::span<const std::i
   if (rule == PlacementRule::kEveryBlock) {
     if (num_exits != 0 && num_exits != places)
       throw ConfigError(fmt::format(
-          "[placement] every-block gives {} early exits, {} were wanted; give that number or 0",
+          "[placement] every-block gives {} early exits, {} were wanted; give that number or none",
           places, num_exits));
     num_exits = places;
   }

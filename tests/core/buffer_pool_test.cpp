@@ -20,6 +20,7 @@ TEST(BufferPool, ReusesWhatWasFreed) {
 
 TEST(BufferPool, NeverSharesWhatIsInUse) {
   std::vector<Buffer> buffers;
+  buffers.reserve(20);
   for (int i = 0; i < 20; ++i) buffers.emplace_back(4096);
   for (std::size_t i = 0; i < buffers.size(); ++i) buffers[i].floats()[0] = static_cast<float>(i);
   for (std::size_t i = 0; i < buffers.size(); ++i)

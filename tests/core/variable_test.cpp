@@ -74,7 +74,8 @@ TEST(Variable, NeverWritesIntoAGradientThatOthersHold) {
   same.backward(diff);
   EXPECT_EQ(x.grad().item(), 6.0F);
   EXPECT_EQ(diff.item(), 3.0F);
-  const Tensor kept = x.grad();
+  // A copy, which later gradients must not change.
+  const Tensor kept = x.grad();  // NOLINT(performance-unnecessary-copy-initialization)
   scaled(x, 1.0F).backward();
   EXPECT_EQ(kept.item(), 6.0F);
   EXPECT_EQ(x.grad().item(), 7.0F);

@@ -24,7 +24,7 @@ inline std::string cifar_records(int records, int first, bool coarse, int classe
 
 /// A CIFAR-10 folder with `per_file` records in each of its six files.
 inline std::filesystem::path write_cifar10(const std::filesystem::path& out, int per_file) {
-  const std::filesystem::path folder = out / "cifar-10-batches-bin";
+  std::filesystem::path folder = out / "cifar-10-batches-bin";
   std::filesystem::create_directories(folder);
   for (int i = 1; i <= 5; ++i)
     write_text(folder / ("data_batch_" + std::to_string(i) + ".bin"),

@@ -69,7 +69,7 @@ TEST(DecodeImage, RefusesEveryTruncationOfAJpeg) {
 
 TEST(DecodeImage, NamesTheSizeOfABomb) {
   auto png = test::sample_png();
-  for (const std::size_t at : {16, 20}) {  // width, height
+  for (const std::size_t at : {std::size_t{16}, std::size_t{20}}) {  // width, height
     png[at + 2] = 0xEA;
     png[at + 3] = 0x60;
   }

@@ -12,15 +12,15 @@ formulas of `wave` below, which both sides evaluate, so only results are stored:
   grad.NAME                 gradient of 0.4 loss 1 + 0.6 loss 2, label smoothing 0.1
   wanted.NAME               parameters after the ten steps
 """
-import json
 import math
 import pathlib
-import struct
 import sys
 
 import torch
 from torch import nn
 from torch.nn import functional
+
+import golden_file
 
 CLASSES, BATCH, SIZE = 4, 6, 8
 
@@ -92,19 +92,6 @@ def loss_of(logits, labels):
                for weight, exit_logits in zip((0.4, 0.6), logits))
 
 
-def write_safetensors(path, tensors):
-    header, data = {}, b""
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().contiguous().float()
-        raw = struct.pack("<%df" % tensor.numel(), *tensor.flatten().tolist())
-        header[name] = {"dtype": "F32", "shape": list(tensor.shape),
-                        "data_offsets": [len(data), len(data) + len(raw)]}
-        data += raw
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    pathlib.Path(path).write_bytes(struct.pack("<Q", len(text)) + text + data)
-
-
 def main():
     torch.set_num_threads(1)
     network = Network()
@@ -141,7 +128,8 @@ def main():
     for name, parameter in network.named_parameters():
         golden["wanted." + name] = parameter
     default = pathlib.Path(__file__).parent / "golden.safetensors"
-    write_safetensors(sys.argv[1] if len(sys.argv) > 1 else default, golden)
+    golden_file.write(sys.argv[1] if len(sys.argv) > 1 else default,
+                      {name: tensor.detach().numpy() for name, tensor in golden.items()})
 
 
 if __name__ == "__main__":

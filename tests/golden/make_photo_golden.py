@@ -12,7 +12,6 @@ the names say the transform and, where it matters, the size of the source.
   png16.file, png16.pixels  a PNG of 16 bits a channel and its pixels (top bytes)
 """
 import io
-import json
 import pathlib
 import struct
 import sys
@@ -22,6 +21,8 @@ import numpy
 from PIL import Image
 from torchvision.transforms import functional as F
 from torchvision.transforms import InterpolationMode
+
+import golden_file
 
 OUTPUT = pathlib.Path(__file__).with_name("photo_golden.safetensors")
 
@@ -95,17 +96,5 @@ def tensors():
     return result
 
 
-def write(path, arrays):
-    header, body = {}, b""
-    for name in sorted(arrays):
-        data = numpy.ascontiguousarray(arrays[name]).tobytes()
-        header[name] = {"dtype": "F32", "shape": list(arrays[name].shape),
-                        "data_offsets": [len(body), len(body) + len(data)]}
-        body += data
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    path.write_bytes(struct.pack("<Q", len(text)) + text + body)
-
-
 if __name__ == "__main__":
-    write(pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else OUTPUT, tensors())
+    golden_file.write(sys.argv[1] if len(sys.argv) > 1 else OUTPUT, tensors())

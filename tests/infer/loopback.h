@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -79,7 +80,8 @@ class FakePeer {
       : descriptor_(::socket(AF_INET, SOCK_STREAM, 0)) {
     sockaddr_in address = loopback_address(0);
     socklen_t length = sizeof address;
-    ::bind(descriptor_, reinterpret_cast<const sockaddr*>(&address), length);
+    if (::bind(descriptor_, reinterpret_cast<const sockaddr*>(&address), length) != 0)
+      throw std::runtime_error("no loopback port to bind");
     ::listen(descriptor_, 16);
     ::getsockname(descriptor_, reinterpret_cast<sockaddr*>(&address), &length);
     port_ = ntohs(address.sin_port);

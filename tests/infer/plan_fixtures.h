@@ -23,11 +23,9 @@ inline Tensor random_tensor(const Shape& shape, Rng& rng, float low = -1.0F, flo
 
 /// A fresh network whose batch norms have random parameters and statistics, so that folding them
 /// matters.
-inline std::unique_ptr<MultiExitNetwork> lived_in_network(std::int64_t early_exits,
-                                                          std::int64_t classes = 10) {
+inline std::unique_ptr<MultiExitNetwork> lived_in_network(const NetworkConfig& config) {
   Rng rng(7);
-  auto network =
-      make_network({.name = "resnet44", .classes = classes, .early_exits = early_exits}, rng);
+  auto network = make_network(config, rng);
   for (StateEntry& entry : network->state()) {
     if (entry.variable->shape().rank() != 1) continue;
     const bool is_bias = entry.name.ends_with("bias") || entry.name.ends_with("mean");
@@ -35,6 +33,11 @@ inline std::unique_ptr<MultiExitNetwork> lived_in_network(std::int64_t early_exi
       value = is_bias ? rng.uniform(-0.2F, 0.2F) : rng.uniform(0.7F, 1.3F);
   }
   return network;
+}
+
+inline std::unique_ptr<MultiExitNetwork> lived_in_network(std::int64_t early_exits,
+                                                          std::int64_t classes = 10) {
+  return lived_in_network({.name = "resnet44", .classes = classes, .early_exits = early_exits});
 }
 
 [[nodiscard]] inline bool same_bits(const Tensor& a, const Tensor& b) {

@@ -9,7 +9,7 @@
 #include "infer/program.h"
 #include "tests/infer/plan_fixtures.h"
 #include "tests/support/expect_error.h"
-#include "tests/support/reference_plan_builder.h"
+#include "tests/support/reference_plan.h"
 
 namespace branchy {
 namespace {
@@ -165,14 +165,18 @@ std::vector<GraphCase> graph_cases() {
     const V a = p.flatten(p.convolution(x, convolution(1, {20, 16, 3, 3})));
     return p.activation(p.batch_norm(a, batch_norm(3, 720)), kSigmoid);
   });
+  add("ConcatOfRows", {1, 16, 4, 4}, 4, [](P& p, V x) {
+    const V rows = p.flatten(p.pool(x, {.kind = PoolKind::kAverage, .kernel = 0}));
+    const V both[] = {rows, p.linear(rows, linear(1, 16, 5))};
+    return p.concat(both);
+  });
   add("Nothing", {1, 4, 3, 3}, 0, [](P&, V x) { return x; });
   return cases;
 }
 
 NetworkPart lower_only(const GraphCase& graph, std::unique_ptr<MultiExitNetwork>& network) {
-  Rng rng(1);
-  test::ReferencePlanBuilder shapes(random_tensor(graph.src, rng));
-  const Shape dst = shapes.shape(graph.lower(shapes, 0));
+  test::ReferencePlan shapes(graph.src);
+  const Shape dst = shapes.shape(graph.lower(shapes, shapes.input()));
   std::vector<MultiExitNetwork::Block> blocks;
   blocks.push_back({"block", "block.", std::make_unique<LoweredLayer>(dst, graph.lower)});
   std::vector<MultiExitNetwork::Exit> exits;
@@ -197,13 +201,15 @@ TEST_P(PlanGraphs, AgreeWithTheDoubleReference) {
   Rng rng(11);
   for (const std::int64_t batch : {1, 3}) {
     const Tensor src = random_tensor(graph.src.with_batch(batch), rng);
-    test::ReferencePlanBuilder reference(src);
-    const PlanValue expected = graph.lower(reference, 0);
+    test::ReferencePlan reference(src.shape());
+    const PlanValue result = graph.lower(reference, reference.input());
+    const test::Array expected =
+        reference.run(test::to_array(src), result, test::Statistics::kRunning);
     runner.start(src);
     const Tensor flat = runner.next_exit().logits;
-    EXPECT_EQ(flat.size(), reference.shape(expected).size());
-    EXPECT_LT(test::largest_error(flat, reference.values(expected)), 2e-5) << "batch " << batch;
-    EXPECT_LT(test::largest_error(runner.feature(), reference.values(expected)), 2e-5);
+    EXPECT_EQ(flat.size(), expected.shape.size());
+    EXPECT_LT(test::largest_error(flat, expected.values), 2e-5) << "batch " << batch;
+    EXPECT_LT(test::largest_error(runner.feature(), expected.values), 2e-5);
   }
 }
 

@@ -9,8 +9,8 @@
 
 #include "core/cost_convention.h"
 #include "layers/models/registry.h"
-#include "layers/network_summary.h"
 #include "layers/network_options.h"
+#include "layers/network_summary.h"
 
 namespace branchy {
 namespace {

@@ -16,6 +16,7 @@
 #include "layers/model_file.h"
 #include "layers/registry.h"
 #include "tests/support/poison.h"
+#include "tests/support/randomize.h"
 #include "tests/support/reference_plan.h"
 #include "tests/support/temporary_directory.h"
 
@@ -52,14 +53,14 @@ std::vector<NamedCase> all_cases() {
   return cases;
 }
 
-/// Parameters and statistics away from their special starting values (0 and 1).
-void randomize(const std::vector<StateEntry>& state) {
-  std::uint64_t seed = 100;
-  for (const StateEntry& entry : state) {
-    const Tensor noise = test::random_tensor(entry.variable->shape(), ++seed);
-    const auto values = entry.variable->mutable_value().mutable_data();
-    for (std::size_t i = 0; i < values.size(); ++i) values[i] += 0.3F * noise.data()[i];
-  }
+bool is_deterministic(const NamedCase& named) {
+  return named.mode == Mode::kEval || !named.layer_case.random_in_training;
+}
+
+std::vector<NamedCase> deterministic_cases() {
+  std::vector<NamedCase> cases = all_cases();
+  std::erase_if(cases, [](const NamedCase& named) { return !is_deterministic(named); });
+  return cases;
 }
 
 class LayerCases : public ::testing::TestWithParam<NamedCase> {
@@ -70,13 +71,10 @@ class LayerCases : public ::testing::TestWithParam<NamedCase> {
         src_(scaled_input()) {
     layer_->set_name("under_test");
     layer_->collect_state("", state_);
-    randomize(state_);
+    test::randomize(state_);
     for (const StateEntry& entry : state_) initial_.push_back(entry.variable->value().clone());
   }
 
-  [[nodiscard]] bool reference_applies() const {
-    return pass_.mode == Mode::kEval || !GetParam().layer_case.random_in_training;
-  }
   [[nodiscard]] Statistics statistics() const {
     return pass_.mode == Mode::kTrain ? Statistics::kBatch : Statistics::kRunning;
   }
@@ -124,8 +122,10 @@ TEST_P(LayerCases, OutputShapeIsTheRealShape) {
   EXPECT_EQ(layer_->output_shape(src_.shape()).with_batch(1), layer_->output_shape(one));
 }
 
-TEST_P(LayerCases, ForwardEqualsTheReference) {
-  if (!reference_applies()) GTEST_SKIP() << "random in training; has a test of its own";
+/// The cases that the reference can follow: all but layers that are random in training.
+class ReferenceCases : public LayerCases {};
+
+TEST_P(ReferenceCases, ForwardEqualsTheReference) {
   ReferencePlan plan(src_.shape());
   const PlanValue result = layer_->lower(plan, plan.input());
   const Array expected = plan.run(test::to_array(src_), result, statistics());
@@ -133,8 +133,7 @@ TEST_P(LayerCases, ForwardEqualsTheReference) {
   EXPECT_LT(test::relative_error(forward(src_), expected), kForwardTolerance);
 }
 
-TEST_P(LayerCases, BackwardEqualsTheReference) {
-  if (!reference_applies()) GTEST_SKIP() << "random in training; has a test of its own";
+TEST_P(ReferenceCases, BackwardEqualsTheReference) {
   const Tensor diff_dst = test::random_tensor(layer_->output_shape(src_.shape()), kSeed + 1);
   restore_buffers();
   ReferencePlan plan(src_.shape());
@@ -210,7 +209,7 @@ TEST_P(LayerCases, GradientsEqualNumericDerivatives) {
   const auto inner = [&](const Array& dst) {
     return std::inner_product(dst.values.begin(), dst.values.end(), factors.values.begin(), 0.0);
   };
-  if (!reference_applies()) {
+  if (!is_deterministic(GetParam())) {
     const auto objective = [&] { return inner(test::to_array(forward(test::to_tensor(src)))); };
     NumericCheck{"src", src.values, objective, 1e-2, kNumericTolerance, 64}.expect(diff_src);
     ASSERT_TRUE(state_.empty()) << "say how to differentiate a random layer with parameters";
@@ -300,6 +299,8 @@ TEST_P(LayerCases, StateSurvivesAFile) {
   EXPECT_EQ(test::relative_error(actual, expected), 0.0);
 }
 
+INSTANTIATE_TEST_SUITE_P(Registry, ReferenceCases, ::testing::ValuesIn(deterministic_cases()),
+                         [](const auto& test_case) { return test_case.param.name; });
 INSTANTIATE_TEST_SUITE_P(Registry, LayerCases, ::testing::ValuesIn(all_cases()),
                          [](const auto& test_case) { return test_case.param.name; });
 

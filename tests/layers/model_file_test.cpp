@@ -155,11 +155,11 @@ struct BadValue {
 class ModelFileMetadata : public ModelFile, public ::testing::WithParamInterface<BadValue> {};
 
 TEST_P(ModelFileMetadata, NamesTheKeyThatIsWrong) {
-  const auto& [key, value] = GetParam();
-  save_changed([&](auto&, Metadata& metadata) { metadata[key] = value; });
-  expect_refused({path_.string(), "'" + key + "'"});
-  save_changed([&](auto&, Metadata& metadata) { metadata.erase(key); });
-  expect_refused({path_.string(), "'" + key + "'", "missing"});
+  const BadValue& bad = GetParam();
+  save_changed([&](auto&, Metadata& metadata) { metadata[bad.key] = bad.value; });
+  expect_refused({path_.string(), "'" + bad.key + "'"});
+  save_changed([&](auto&, Metadata& metadata) { metadata.erase(bad.key); });
+  expect_refused({path_.string(), "'" + bad.key + "'", "missing"});
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -21,6 +21,9 @@ bool inside(const Shape& s, std::int64_t y, std::int64_t x) {
   return y >= 0 && y < s[2] && x >= 0 && x < s[3];
 }
 
+/// Pixels of one channel of [N,C,H,W]; 1 for [N,C].
+std::int64_t pixels_of(const Shape& s) { return s.size() / (s[0] * s[1]); }
+
 }  // namespace
 
 Array to_array(const Tensor& tensor) {
@@ -100,7 +103,7 @@ ConvolutionGradients convolution_backward(const ReferenceConvolution& geometry, 
 
 void ReferenceBatchNorm::use_statistics_of(const Array& src) {
   const std::int64_t channels = src.shape[1];
-  const std::int64_t pixels = src.shape[2] * src.shape[3];
+  const std::int64_t pixels = pixels_of(src.shape);
   const double count = static_cast<double>(src.shape[0] * pixels);
   batch_statistics = true;
   mean = Array(Shape{channels});
@@ -115,7 +118,7 @@ void ReferenceBatchNorm::use_statistics_of(const Array& src) {
 }
 
 Array ReferenceBatchNorm::forward(const Array& src) const {
-  const std::int64_t pixels = src.shape[2] * src.shape[3];
+  const std::int64_t pixels = pixels_of(src.shape);
   Array dst(src.shape);
   for (std::int64_t i = 0; i < src.shape.size(); ++i) {
     const std::size_t c = at(i / pixels % src.shape[1]);
@@ -129,7 +132,7 @@ Array ReferenceBatchNorm::forward(const Array& src) const {
 ReferenceBatchNorm::Gradients ReferenceBatchNorm::backward(const Array& src,
                                                            const Array& diff_dst) const {
   const std::int64_t channels = src.shape[1];
-  const std::int64_t pixels = src.shape[2] * src.shape[3];
+  const std::int64_t pixels = pixels_of(src.shape);
   const double count = static_cast<double>(src.shape[0] * pixels);
   Gradients diffs{Array(src.shape), Array(Shape{channels}), Array(Shape{channels})};
   const auto normalised = [&](std::int64_t i, std::size_t c) {

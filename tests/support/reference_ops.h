@@ -80,7 +80,8 @@ struct ConvolutionGradients {
                                                         const Array& src, const Array& weights,
                                                         const Array& diff_dst);
 
-/// With `batch_statistics`, mean and (biased) variance are those of src; else as given.
+/// src [N,C,H,W] or [N,C]. With `batch_statistics`, mean and (biased) variance are those of src;
+/// else as given.
 struct ReferenceBatchNorm {
   Array scale, shift, mean, variance;
   double epsilon = 1e-5;

@@ -272,7 +272,7 @@ PlanValue ReferencePlan::concat(std::span<const PlanValue> parts) {
   const Shape& first = shape(values.front());
   std::int64_t channels = 0;
   for (const PlanValue part : values) channels += shape(part)[1];
-  const Shape one{1, channels, first[2], first[3]};
+  const Shape one = first.rank() == 2 ? Shape{1, channels} : Shape{1, channels, first[2], first[3]};
   // Calls `copy(part, index in the part, index in the whole)` for every element.
   const auto for_each = [=, this](const auto& copy) {
     std::int64_t begin = 0;

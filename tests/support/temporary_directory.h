@@ -1,8 +1,7 @@
 // TemporaryDirectory: a fresh directory for one test, removed with all it holds.
 #pragma once
 
-#include <stdlib.h>
-
+#include <cstdlib>
 #include <filesystem>
 #include <stdexcept>
 #include <string>

@@ -194,6 +194,10 @@ TEST_F(CommandTest, TrainsEvaluatesAndExports) {
   ASSERT_EQ(run({BRANCHY, "export", run_folder("run"), "--out", split}).code, 0);
   EXPECT_TRUE(std::filesystem::exists(split + "/edge.safetensors"));
   EXPECT_TRUE(std::filesystem::exists(split + "/cloud.safetensors"));
+  ASSERT_EQ(run({BRANCHY, "export", run_folder("run"), "--out", split, "--whole"}).code, 0);
+  const Outcome again =
+      run({BRANCHY, "eval", split + "/model.safetensors", "--data", data(), "--json"});
+  EXPECT_EQ(nlohmann::json::parse(again.out)["acc_all"], json["acc_all"]);
   expect_failure({"export", run_folder("run"), "--out", split, "--cut", "3"}, 2, "--cut 3");
   expect_failure({"export", run_folder("run"), "--out", split, "--cut-after", "layer9"}, 2,
                  "layer2.0");

@@ -239,7 +239,8 @@ TEST_F(PhotoCommandTest, ImageSizeSetsTheNetworksInput) {
 TEST_F(PhotoCommandTest, DamagedFilesStopTheRunOrAreCountedAndLeftOut) {
   const std::string jpeg = text_of(test::sample_jpeg());
   std::string bomb = text_of(test::sample_png());
-  for (const std::size_t side : {16, 20}) bomb.replace(side, 4, std::string("\0\0\xEA\x60", 4));
+  for (const std::size_t side : {std::size_t{16}, std::size_t{20}})
+    bomb.replace(side, 4, std::string("\0\0\xEA\x60", 4));
   const std::vector<std::pair<std::string, std::pair<std::string, std::string>>> damaged = {
       {"empty.jpg", {"", "empty"}},
       {"cut.jpg", {jpeg.substr(0, jpeg.size() - 40), "damaged"}},

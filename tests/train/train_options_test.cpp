@@ -74,6 +74,7 @@ TEST(TrainOptions, NameTheFlagOutOfRange) {
   rejects("--loader-threads", [](TrainOptions& o) { o.loader_threads = 0; });
   rejects("schedule", [](TrainOptions& o) { o.hyper.schedule = "sawtooth"; });
   rejects("--val", [](TrainOptions& o) { o.val = -2; });
+  rejects("--init", [](TrainOptions& o) { o.weights.replace_head = true; });
   rejects("--val", [](TrainOptions& o) {
     o.hyper.patience = 3;
     o.val = 0;

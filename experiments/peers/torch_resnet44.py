@@ -1,14 +1,17 @@
-"""The first losses of ResNet44 with two exits in PyTorch, from the same weights and data order as
-branchy, to compare with the step lines of a run's metrics.jsonl.
+"""ResNet44 with two exits in PyTorch, layer for layer as layers/models/resnet44.cpp.
 
-Usage: torch_losses.py WEIGHTS.safetensors CIFAR10_DIR [STEPS] [METRICS.jsonl]
-
-WEIGHTS is a model file or checkpoint of branchy. Batch 128 in file order without augmentation,
-SGD 0.01, momentum 0.9, weight decay 5e-4, loss weights 0.2 0.3 0.5. With METRICS the largest
-relative difference is printed and the exit status is 1 when it is above 1e-3.
+torch_resnet44.py losses WEIGHTS.safetensors CIFAR10_DIR [STEPS] [METRICS.jsonl]
+    The first losses from a branchy model file or checkpoint: batch 128 in file order without
+    augmentation, SGD 0.01, momentum 0.9, weight decay 5e-4, loss weights 0.2 0.3 0.5. With
+    METRICS, the step lines of a branchy run, the largest relative difference is printed and the
+    exit status is 1 when it is above 1e-3.
+torch_resnet44.py step [BATCH] [THREADS]
+    Median milliseconds of a training step on random data.
 """
 import json
+import statistics
 import sys
+import time
 
 import numpy as np
 import torch
@@ -74,9 +77,32 @@ class ResNet44(nn.Module):
         return first, second, self.fc(x.mean((2, 3)))
 
 
-def main():
-    weights, directory = sys.argv[1], sys.argv[2]
-    steps = int(sys.argv[3]) if len(sys.argv) > 3 else 20
+def sgd(model):
+    return torch.optim.SGD(model.parameters(), 0.01, momentum=0.9, weight_decay=5e-4)
+
+
+def train_step(model, optimizer, images, labels):
+    optimizer.zero_grad()
+    loss = sum(w * F.cross_entropy(o, labels) for w, o in zip((0.2, 0.3, 0.5), model(images)))
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+def step(batch=128, threads=2):
+    torch.set_num_threads(int(threads))
+    model = ResNet44()
+    optimizer = sgd(model)
+    images, labels = torch.randn(int(batch), 3, 32, 32), torch.randint(0, 10, (int(batch),))
+    times = []
+    for _ in range(14):
+        start = time.perf_counter()
+        train_step(model, optimizer, images, labels)
+        times.append(time.perf_counter() - start)
+    print(f"PyTorch {torch.__version__}: {1e3 * statistics.median(times[2:]):.2f} ms/step")
+
+
+def losses(weights, directory, steps=20, metrics=None):
     model = ResNet44()
     missing, unexpected = model.load_state_dict(read_safetensors(weights), strict=False)
     assert not unexpected and all(m.endswith("num_batches_tracked") for m in missing), (missing, unexpected)
@@ -84,22 +110,15 @@ def main():
     images = torch.from_numpy(raw[:, 1:].reshape(-1, 3, 32, 32).astype(np.float32) / 255)
     images = (images - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
     labels = torch.from_numpy(raw[:, 0].astype(np.int64))
-    optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9, weight_decay=5e-4)
-    losses = []
-    for i in range(steps):
-        rows = slice(128 * i, 128 * (i + 1))
-        optimizer.zero_grad()
-        exits = [F.cross_entropy(o, labels[rows]) for o in model(images[rows])]
-        loss = sum(w * e for w, e in zip((0.2, 0.3, 0.5), exits))
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
+    optimizer = sgd(model)
     ours = None
-    if len(sys.argv) > 4:
-        lines = [json.loads(line) for line in open(sys.argv[4])]
+    if metrics is not None:
+        lines = [json.loads(line) for line in open(metrics)]
         ours = {m["step"]: m["loss"] for m in lines if m["type"] == "step"}
     worst = 0.0
-    for i, loss in enumerate(losses, 1):
+    for i in range(1, int(steps) + 1):
+        rows = slice(128 * (i - 1), 128 * i)
+        loss = train_step(model, optimizer, images[rows], labels[rows])
         if ours is None:
             print(f"step {i}: {loss:.7f}")
             continue
@@ -111,4 +130,4 @@ def main():
         sys.exit(worst > 1e-3)
 
 
-main()
+{"losses": losses, "step": step}[sys.argv[1]](*sys.argv[2:])
