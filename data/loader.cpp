@@ -108,20 +108,24 @@ struct Loader::Impl {
     const std::int64_t count = std::min(options.batch, dataset->size() - begin);
     const Shape image = dataset->image_shape();
     const auto pixels = static_cast<std::size_t>(image.size());
-    Batch batch{
-        .images = Tensor(Shape{count, image[0], image[1], image[2]}), .labels = {}, .indices = {}};
-    const std::span<float> values = batch.images.mutable_data();
-    std::vector<std::uint8_t> augmented(pixels);
+    Batch batch;
+    std::span<float> values;
+    if (!options.labels_only) {
+      batch.images = Tensor(Shape{count, image[0], image[1], image[2]});
+      values = batch.images.mutable_data();
+    }
+    std::vector<std::uint8_t> augmented(options.labels_only ? 0 : pixels);
     for (std::int64_t i = 0; i < count; ++i) {
       const std::int64_t index =
           job.order ? (*job.order)[static_cast<std::size_t>(begin + i)] : begin + i;
+      batch.labels.push_back(dataset->label(index));
+      batch.indices.push_back(index);
+      if (options.labels_only) continue;
       Rng rng(
           {options.seed, static_cast<std::uint64_t>(job.epoch), static_cast<std::uint64_t>(index)});
       dataset->read_augmented(index, options.augmentation, rng, augmented);
       normalize(options.normalization, augmented,
                 values.subspan(static_cast<std::size_t>(i) * pixels, pixels));
-      batch.labels.push_back(dataset->label(index));
-      batch.indices.push_back(index);
     }
     return batch;
   }

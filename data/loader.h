@@ -13,7 +13,7 @@
 namespace branchy {
 
 struct Batch {
-  Tensor images;                      ///< [N,3,H,W], normalised
+  Tensor images;                      ///< [N,3,H,W], normalised; undefined with labels_only
   std::vector<std::int64_t> labels;   ///< N
   std::vector<std::int64_t> indices;  ///< N, positions in the data set
 };
@@ -25,6 +25,7 @@ struct LoaderOptions {
   bool shuffle = false;
   Augmentation augmentation = Augmentation::kNone;
   bool drop_last = false;     ///< leave out a last batch that is not full
+  bool labels_only = false;   ///< read no images: for one who has computed on them already
   std::int64_t prefetch = 4;  ///< batches made or being made ahead of the consumer
   Normalization normalization = {};
 };

@@ -122,7 +122,8 @@ class Importer {
     fold_biases();
     note_origin();
     for (const auto& [name, entry] : file_.entries())
-      if (!used_.contains(name) && !is_extra_tensor(name)) report_.unused.push_back(name);
+      if (!used_.contains(name) && !is_extra_tensor(name) && !has_average(name))
+        report_.unused.push_back(name);
     refuse_if_strict();
     report_.filled = std::ssize(values_);
     for (auto& [name, value] : values_) variables_.at(name)->mutable_value().copy_from(value);
@@ -133,6 +134,11 @@ class Importer {
   [[nodiscard]] std::string file_name(const std::string& ours) const {
     return average_ ? std::string(kAveragePrefix) + ours
                     : report_.origin.prefix + names_.theirs(ours);
+  }
+
+  /// Whether the tensor is there averaged too, which is then the one that counts.
+  [[nodiscard]] bool has_average(const std::string& name) const {
+    return average_ && file_.contains(std::string(kAveragePrefix) + name);
   }
 
   void take_trunk() {
@@ -350,7 +356,7 @@ NetworkConfig config_for_weights(NetworkConfig config, const SafetensorsFile& fi
   config.classes = rows(head);
   if (config.classes < 2)
     throw DataError(
-        fmt::format("[{}] holds no classifier of {} ({}); give --classes, --net or --from",
+        fmt::format("[{}] holds no classifier of {} ({}); give --classes, --net or --family",
                     file.path().string(), config.name, prefix + names.theirs(head)));
   return config;
 }

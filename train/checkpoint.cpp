@@ -132,13 +132,17 @@ TrainingProgress load_checkpoint(const std::filesystem::path& path, const Traini
           .seconds = read_number<double>(file, "train.seconds")};
 }
 
-LoadedModel load_trained(const std::filesystem::path& run_or_file) {
-  if (!std::filesystem::is_directory(run_or_file)) return load_model(run_or_file);
+std::filesystem::path trained_file(const std::filesystem::path& run_or_file) {
+  if (!std::filesystem::is_directory(run_or_file)) return run_or_file;
   for (const char* name : {"best.safetensors", "last.safetensors"})
-    if (std::filesystem::exists(run_or_file / name)) return load_model(run_or_file / name);
+    if (std::filesystem::exists(run_or_file / name)) return run_or_file / name;
   throw IoError(fmt::format(
       "[{}] holds neither best.safetensors nor last.safetensors; give a run folder or a model file",
       run_or_file.string()));
+}
+
+LoadedModel load_trained(const std::filesystem::path& run_or_file) {
+  return load_model(trained_file(run_or_file));
 }
 
 }  // namespace branchy

@@ -44,8 +44,12 @@ void save_checkpoint(const std::filesystem::path& path, const TrainingState& sta
 [[nodiscard]] TrainingProgress load_checkpoint(const std::filesystem::path& path,
                                                const TrainingState& state);
 
-/// The model to evaluate or export: of a run folder (its best checkpoint, else the last) or of a
-/// file. Of a checkpoint with a moving average the averaged weights are taken.
+/// The file of a run folder's best checkpoint, else its last; a file itself. Throws IoError for a
+/// folder without any.
+[[nodiscard]] std::filesystem::path trained_file(const std::filesystem::path& run_or_file);
+
+/// The model to evaluate or export, of trained_file(). Of a checkpoint with a moving average the
+/// averaged weights are taken.
 [[nodiscard]] LoadedModel load_trained(const std::filesystem::path& run_or_file);
 
 }  // namespace branchy

@@ -9,6 +9,7 @@
 #include "train/data_command.h"
 #include "train/eval_command.h"
 #include "train/export_command.h"
+#include "train/finetune_command.h"
 #include "train/nets_command.h"
 #include "train/profile_command.h"
 #include "train/train_command.h"
@@ -26,6 +27,7 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   app.fallthrough();
   branchy::add_train_command(app);
+  branchy::add_finetune_command(app);
   branchy::add_eval_command(app);
   branchy::add_export_command(app);
   branchy::add_convert_command(app);

@@ -3,64 +3,14 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <cmath>
+#include <type_traits>
+#include <utility>
 
 #include "core/error.h"
 #include "layers/network_options.h"
-#include "optim/schedule.h"
+#include "train/flag_range.h"
 
 namespace branchy {
-
-namespace {
-
-// Dong, Mao, Zhang 2022, section V-A: SGD, batch 128, weight decay 5e-4, cosine from 0.1 at epoch 0
-// to 1e-4 at epoch 200, then 20 epochs at 1e-4. Momentum 0.9 and crop + flip are the usual choice
-// where the paper is silent.
-RecipeOptions paper_recipe() {
-  RecipeOptions r;
-  r.epochs = 220;
-  r.schedule = "cosine";
-  r.rate = 0.1;
-  r.end_rate = 1e-4;
-  r.decay_epochs = 200;
-  return r;
-}
-
-// A dozen epochs: one cycle with Nesterov momentum and a moving average of the weights.
-RecipeOptions fast_recipe() {
-  RecipeOptions r;
-  r.epochs = 12;
-  r.schedule = "one-cycle";
-  r.rate = 0.2;
-  r.warmup_epochs = 2.5;
-  r.nesterov = true;
-  r.decay_norm_and_bias = false;
-  r.ema_decay = 0.99;
-  return r;
-}
-
-template <typename Value>
-void require_range(const char* flag, Value value, Value low, Value high) {
-  if (!(value >= low && value <= high))
-    throw ConfigError(fmt::format("[train] {} {}, expected {} to {}", flag, value, low, high));
-}
-
-}  // namespace
-
-RecipeOptions recipe(const std::string& name) {
-  if (name == "paper") return paper_recipe();
-  if (name == "fast") return fast_recipe();
-  throw ConfigError(fmt::format("[train] --recipe '{}', expected paper or fast", name));
-}
-
-RecipeOptions scaled_to_epochs(RecipeOptions recipe, std::int64_t epochs) {
-  const double factor = static_cast<double>(epochs) / static_cast<double>(recipe.epochs);
-  recipe.epochs = epochs;
-  recipe.warmup_epochs *= factor;
-  recipe.decay_epochs *= factor;
-  for (double& drop : recipe.drop_epochs) drop *= factor;
-  return recipe;
-}
 
 Augmentation parse_augmentation(const std::string& name) { return parse_augmentation_name(name); }
 
@@ -76,101 +26,134 @@ DataOptions data_options(const TrainOptions& o) {
           .threads = o.loader_threads};
 }
 
-std::vector<double> default_exit_weights(std::int64_t num_exits) {
-  if (num_exits == 3) return {0.2, 0.3, 0.5};
-  if (num_exits == 4) return {0.2, 0.2, 0.2, 0.4};
-  return std::vector<double>(static_cast<std::size_t>(num_exits),
-                             1.0 / static_cast<double>(num_exits));
-}
-
 void validate(const TrainOptions& o) {
-  constexpr std::int64_t kMany = 1000000000;
-  constexpr double kLarge = 1e9;
-  const RecipeOptions& h = o.hyper;
   if (o.data.empty())
     throw ConfigError("[train] no data; give --data cifar10:DIR, cifar100:DIR or folder:DIR");
-  static_cast<void>(parse_schedule(h.schedule));
-  require_range<std::int64_t>("--epochs", h.epochs, 1, kMany);
-  require_range<std::int64_t>("--batch", h.batch, 2, 1 << 20);
-  require_range("--lr", h.rate, 1e-12, kLarge);
-  require_range("--end-lr", h.end_rate, 0.0, h.rate);
-  require_range("--warmup-epochs", h.warmup_epochs, 0.0, static_cast<double>(h.epochs));
-  require_range("--decay-epochs", h.decay_epochs, 0.0, kLarge);
-  require_range("--label-smoothing", h.label_smoothing, 0.0, 0.999);
-  require_range("--ema", h.ema_decay, 0.0, 0.999999);
-  require_range("--checkpoint-seconds", o.checkpoint_seconds, 0.0, kLarge);
-  require_range<std::int64_t>("--val", o.val, -1, kMany);
-  require_range<std::int64_t>("--image-size", o.photos.image_size, 0, 4096);
-  require_range<std::int64_t>("--max-steps", o.max_steps, 0, kMany);
-  require_range<std::int64_t>("--patience", o.patience, 0, kMany);
-  require_range<std::int64_t>("--loader-threads", o.loader_threads, 1, 256);
-  require_range<std::int64_t>("--log-every", o.log_every, 1, kMany);
-  for (const double weight : o.exit_weights) require_range("--exit-weights", weight, 0.0, kLarge);
-  if (o.init.empty() && (!o.weights.from.empty() || o.weights.strict || o.weights.replace_head))
-    throw ConfigError("[train] --from, --strict and --replace-head are about weights; give --init");
-  if (o.patience > 0 && o.val == 0)
+  validate(o.hyper);
+  constexpr std::int64_t kLargestImage = 4096;
+  constexpr std::int64_t kManyThreads = 256;
+  require_range("--checkpoint-seconds", o.checkpoint_seconds, 0.0, kLargeFlag);
+  require_range("--val", o.val, -1, kManyOfAFlag);
+  require_range("--image-size", o.photos.image_size, 0, kLargestImage);
+  require_range("--max-steps", o.max_steps, 0, kManyOfAFlag);
+  require_range("--loader-threads", o.loader_threads, 1, kManyThreads);
+  require_range("--log-every", o.log_every, 1, kManyOfAFlag);
+  require_range("--feature-memory-mib", o.finetune.feature_memory_mib, 0, kManyOfAFlag);
+  for (const double weight : o.exit_weights)
+    require_range("--exit-weights", weight, 0.0, kLargeFlag);
+  const WeightFlags& weights = o.weights;
+  if (o.init.empty() && (!weights.family.empty() || weights.strict || weights.replace_head))
+    throw ConfigError(
+        "[train] --family, --strict and --replace-head are about weights; give --init");
+  if (o.hyper.patience > 0 && o.val == 0)
     throw ConfigError("[train] --patience needs validation images; give --val above 0");
 }
 
-std::string to_toml(const TrainOptions& o) {
-  const RecipeOptions& h = o.hyper;
-  std::string text = "[train]\n";
-  const auto put = [&](const char* key, const auto& value) {
-    text += fmt::format("{} = {}\n", key, value);
-  };
-  const auto put_text = [&](const char* key, const std::string& value) {
-    text += fmt::format("{} = \"{}\"\n", key, value);
-  };
-  put_text("net", o.network.name);
-  put("classes", o.network.classes);
-  put("exits", o.network.early_exits);
-  if (!o.network.options.empty())
-    put("option", fmt::format("[\"{}\"]", fmt::join(to_lines(o.network.options), "\", \"")));
-  put_text("data", o.data);
-  put_text("out", o.out.string());
-  put_text("recipe", o.recipe);
-  put("epochs", h.epochs);
-  put("batch", h.batch);
-  put_text("schedule", h.schedule);
-  put("lr", h.rate);
-  put("end-lr", h.end_rate);
-  put("warmup-epochs", h.warmup_epochs);
-  put("decay-epochs", h.decay_epochs);
-  if (!h.drop_epochs.empty())
-    put("drop-epochs", fmt::format("[{}]", fmt::join(h.drop_epochs, ",")));
-  put("drop-factor", h.drop_factor);
-  put("momentum", h.momentum);
-  put("nesterov", h.nesterov);
-  put("weight-decay", h.weight_decay);
-  put("decay-norm-and-bias", h.decay_norm_and_bias);
-  put("label-smoothing", h.label_smoothing);
-  put("clip-norm", h.clip_norm);
-  put("ema", h.ema_decay);
-  put_text("augment", h.augment);
-  if (!o.exit_weights.empty())
-    put("exit-weights", fmt::format("[{}]", fmt::join(o.exit_weights, ",")));
-  put("val", o.val);
-  const PhotoFlags& photos = o.photos;
-  if (photos.image_size > 0) put("image-size", photos.image_size);
-  if (photos.split != "clean") put_text("split", photos.split);
-  if (!photos.test_list.empty()) put_text("test-list", photos.test_list);
-  if (!photos.cache.empty()) put_text("cache", photos.cache);
-  if (photos.skip_corrupt) put("skip-corrupt", true);
-  put("seed", o.seed);
-  put("threads", o.threads);
-  put("loader-threads", o.loader_threads);
-  put("shuffle", o.shuffle);
-  put("max-steps", o.max_steps);
-  put("patience", o.patience);
-  if (!o.init.empty()) put_text("init", o.init);
+namespace {
+
+/// Writes keys and values under a section, as CLI11 reads them back.
+class TomlText {
+ public:
+  explicit TomlText(const std::string& section) : text_("[" + section + "]\n") {}
+
+  template <typename Value>
+  void put(const std::string& key, const Value& value) {
+    if constexpr (std::is_convertible_v<Value, std::string>)
+      text_ += fmt::format("{} = \"{}\"\n", key, value);
+    else
+      text_ += fmt::format("{} = {}\n", key, value);
+  }
+  void put_list(const std::string& key, const std::vector<double>& values) {
+    if (!values.empty()) text_ += fmt::format("{} = [{}]\n", key, fmt::join(values, ","));
+  }
+  void put_list(const std::string& key, const std::vector<std::string>& values) {
+    if (!values.empty()) text_ += fmt::format("{} = [\"{}\"]\n", key, fmt::join(values, "\", \""));
+  }
+  [[nodiscard]] const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+void put_recipe(TomlText& toml, const RecipeOptions& h) {
+  toml.put("epochs", h.epochs);
+  toml.put("batch", h.batch);
+  toml.put("optimizer", h.optimizer);
+  toml.put("schedule", h.schedule);
+  toml.put("lr", h.rate);
+  for (const auto& [name, group] :
+       {std::pair{"backbone", h.backbone}, {"exits", h.exits}, {"classifier", h.classifier}}) {
+    if (group.rate > 0.0) toml.put(fmt::format("lr-{}", name), group.rate);
+    if (group.weight_decay >= 0.0)
+      toml.put(fmt::format("weight-decay-{}", name), group.weight_decay);
+  }
+  toml.put("end-lr", h.end_rate);
+  toml.put("warmup-epochs", h.warmup_epochs);
+  toml.put("decay-epochs", h.decay_epochs);
+  toml.put_list("drop-epochs", h.drop_epochs);
+  toml.put("drop-factor", h.drop_factor);
+  toml.put("rate-by-epoch", h.rate_by_epoch);
+  toml.put("momentum", h.momentum);
+  toml.put("nesterov", h.nesterov);
+  toml.put("beta1", h.beta1);
+  toml.put("beta2", h.beta2);
+  toml.put("epsilon", h.epsilon);
+  toml.put("weight-decay", h.weight_decay);
+  toml.put("decay-norm-and-bias", h.decay_norm_and_bias);
+  toml.put("label-smoothing", h.label_smoothing);
+  toml.put("clip-norm", h.clip_norm);
+  toml.put("ema", h.ema_decay);
+  toml.put("augment", h.augment);
+  toml.put("weighting", h.weighting);
+  toml.put("patience", h.patience);
+}
+
+void put_weights(TomlText& toml, const TrainOptions& o) {
+  const bool finetune = o.verb == "finetune";
+  if (!o.init.empty()) toml.put(finetune ? "from" : "init", o.init);
   const WeightFlags& weights = o.weights;
-  if (!weights.from.empty()) put_text("from", weights.from);
-  if (!weights.normalize.empty()) put_text("normalize", weights.normalize);
-  if (weights.strict) put("strict", true);
-  if (weights.replace_head) put("replace-head", true);
-  put("checkpoint-seconds", o.checkpoint_seconds);
-  put("log-every", o.log_every);
-  return text;
+  if (!weights.family.empty()) toml.put("family", weights.family);
+  if (!weights.normalize.empty()) toml.put("normalize", weights.normalize);
+  if (weights.strict) toml.put("strict", true);
+  if (weights.replace_head) toml.put("replace-head", true);
+  if (!finetune) return;
+  toml.put_list("freeze", o.finetune.freeze);
+  toml.put("cache-features", o.finetune.cache_features);
+  toml.put("feature-memory-mib", o.finetune.feature_memory_mib);
+}
+
+void put_photos(TomlText& toml, const PhotoFlags& photos) {
+  if (photos.image_size > 0) toml.put("image-size", photos.image_size);
+  if (photos.split != "clean") toml.put("split", photos.split);
+  if (!photos.test_list.empty()) toml.put("test-list", photos.test_list);
+  if (!photos.cache.empty()) toml.put("cache", photos.cache);
+  if (photos.skip_corrupt) toml.put("skip-corrupt", true);
+}
+
+}  // namespace
+
+std::string to_toml(const TrainOptions& o) {
+  TomlText toml(o.verb);
+  toml.put("net", o.network.name);
+  toml.put("classes", o.network.classes);
+  toml.put("exits", o.network.early_exits);
+  toml.put_list("option", to_lines(o.network.options));
+  toml.put("data", o.data);
+  toml.put("out", o.out.string());
+  toml.put("recipe", o.recipe);
+  put_recipe(toml, o.hyper);
+  put_weights(toml, o);
+  toml.put_list("exit-weights", o.exit_weights);
+  toml.put("val", o.val);
+  put_photos(toml, o.photos);
+  toml.put("seed", o.seed);
+  toml.put("threads", o.threads);
+  toml.put("loader-threads", o.loader_threads);
+  toml.put("shuffle", o.shuffle);
+  toml.put("max-steps", o.max_steps);
+  toml.put("checkpoint-seconds", o.checkpoint_seconds);
+  toml.put("log-every", o.log_every);
+  return toml.text();
 }
 
 }  // namespace branchy

@@ -9,30 +9,10 @@
 #include "data/source.h"
 #include "data/transform.h"
 #include "layers/network.h"
+#include "train/recipes.h"
 #include "train/weight_flags.h"
 
 namespace branchy {
-
-/// The part of the options that a recipe sets; flags override single values.
-struct RecipeOptions {
-  std::int64_t epochs = 12;
-  std::int64_t batch = 128;
-  std::string schedule = "one-cycle";
-  double rate = 0.1;
-  double end_rate = 0.0;
-  double warmup_epochs = 0.0;
-  double decay_epochs = 0.0;        ///< 0: all epochs
-  std::vector<double> drop_epochs;  ///< step schedule
-  double drop_factor = 0.1;
-  double momentum = 0.9;
-  bool nesterov = false;
-  double weight_decay = 5e-4;
-  bool decay_norm_and_bias = true;  ///< weight decay on batch norm and biases too
-  double label_smoothing = 0.0;
-  double clip_norm = 0.0;
-  double ema_decay = 0.0;  ///< moving average of weights, per step; 0 is off
-  std::string augment = "crop-flip";
-};
 
 /// Options of photographs; see DataOptions.
 struct PhotoFlags {
@@ -43,14 +23,22 @@ struct PhotoFlags {
   bool skip_corrupt = false;
 };
 
+/// What of the initial weights stays as it is, and how that saves work: `branchy finetune`.
+struct FinetuneOptions {
+  std::vector<std::string> freeze;         ///< see parse_frozen_parts()
+  bool cache_features = true;              ///< of a frozen trunk, where images are not augmented
+  std::int64_t feature_memory_mib = 2048;  ///< more features go to a file in the run folder
+};
+
 struct TrainOptions {
+  std::string verb = "train";  ///< or "finetune": the section of its configuration file
   NetworkConfig network{
       .name = "resnet44", .classes = 0, .early_exits = kDefaultExits};  ///< classes 0: of the data
   std::string data;  ///< "cifar10:DIR", "cifar100:DIR", "folder:DIR"
   std::filesystem::path out = "runs/train";
   std::string recipe = "fast";
   RecipeOptions hyper;
-  std::vector<double> exit_weights;  ///< loss weight of each exit; empty: default_exit_weights
+  std::vector<double> exit_weights;  ///< loss weight of each exit; empty: by `hyper.weighting`
   std::int64_t val = -1;             ///< training images held out by seed; -1: see DataOptions
   PhotoFlags photos;                 ///< of folder:DIR, but for the image size
   std::int64_t seed = 1;
@@ -58,19 +46,12 @@ struct TrainOptions {
   std::int64_t loader_threads = 1;
   bool shuffle = true;
   std::int64_t max_steps = 0;  ///< stop after this many steps; 0: no limit
-  std::int64_t patience = 0;   ///< epochs without a better validation loss; 0: never stop early
-  std::string init;            ///< safetensors file with initial weights
+  std::string init;            ///< run folder or safetensors file with initial weights
   WeightFlags weights;         ///< how to take them in; `normalize` counts without them too
+  FinetuneOptions finetune;
   double checkpoint_seconds = 60.0;  ///< at most this much work is lost
   std::int64_t log_every = 10;       ///< steps between lines of metrics.jsonl
 };
-
-/// "paper" (section 3.2 of the facts on Dong et al.) or "fast"; throws ConfigError otherwise.
-[[nodiscard]] RecipeOptions recipe(const std::string& name);
-
-/// The recipe squeezed or stretched to another number of epochs: warm-up, decay and drops keep
-/// their place in the run.
-[[nodiscard]] RecipeOptions scaled_to_epochs(RecipeOptions recipe, std::int64_t epochs);
 
 /// "none", "crop-flip", "imagenet" or "pacheco"; throws ConfigError otherwise.
 [[nodiscard]] Augmentation parse_augmentation(const std::string& name);
@@ -78,14 +59,10 @@ struct TrainOptions {
 /// Where a run's images come from.
 [[nodiscard]] DataOptions data_options(const TrainOptions& options);
 
-/// Weights of eq. 5 of Dong et al.: 0.2 0.3 0.5 for two early exits, 0.2 0.2 0.2 0.4 for three
-/// (the printed numbers are one short; these sum to 1), else equal shares.
-[[nodiscard]] std::vector<double> default_exit_weights(std::int64_t num_exits);
-
 /// Throws ConfigError naming the flag out of range.
 void validate(const TrainOptions& options);
 
-/// A TOML document with every option under [train]; `branchy train --config` reads it back.
+/// A TOML document with every option under [train] or [finetune]; `--config` reads it back.
 [[nodiscard]] std::string to_toml(const TrainOptions& options);
 
 }  // namespace branchy

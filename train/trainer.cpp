@@ -14,9 +14,9 @@
 #include "layers/models/registry.h"
 #include "layers/softmax_cross_entropy.h"
 #include "layers/weighted_sum.h"
-#include "optim/sgd.h"
 #include "train/divergence.h"
 #include "train/image_size.h"
+#include "train/initial_weights.h"
 #include "train/interrupt.h"
 #include "train/run_result.h"
 #include "train/validation.h"
@@ -49,10 +49,10 @@ std::string accuracies(const std::vector<double>& values) {
 }  // namespace
 
 Trainer::Trainer(TrainOptions options, bool resume)
-    : options_(std::move(options)), progress_("train") {
+    : options_(std::move(options)), progress_(options_.verb) {
   validate(options_);
   make_folder(options_.out);
-  if (!resume && !options_.init.empty()) adapt_to_initial_weights();
+  if (!resume && !options_.init.empty()) complete_from_weights(options_);
   open_data();
   build_network();
 
@@ -60,13 +60,13 @@ Trainer::Trainer(TrainOptions options, bool resume)
   const bool found = std::filesystem::exists(last);
   if (!resume && found)
     throw ConfigError(
-        fmt::format("[train] {} holds a run already; give another --out, or go on with --resume {}",
-                    options_.out.string(), options_.out.string()));
-  if (resume && found)
+        fmt::format("[{}] {} holds a run already; give another --out, or go on with --resume {}",
+                    options_.verb, options_.out.string(), options_.out.string()));
+  if (found)
     at_ = load_checkpoint(last, state());
-  else if (!options_.init.empty())
-    load_initial_weights();
-  if (!found && average_) copy_state(*network_, *average_);
+  else
+    load_weights();
+  open_loaders();
   at_.correct.resize(exit_weights_.size());
   write_file_atomically(options_.out / "config.toml", to_toml(options_));
   metrics_ = std::make_unique<MetricsLog>(options_.out, at_.step, network_->num_exits());
@@ -80,28 +80,6 @@ Trainer::Trainer(TrainOptions options, bool resume)
 }
 
 Trainer::~Trainer() = default;
-
-void Trainer::adapt_to_initial_weights() {
-  const SafetensorsFile file(options_.init);
-  // The data may count the classes only later; the weights do not decide them.
-  NetworkConfig config = options_.network;
-  config.classes = std::max<std::int64_t>(config.classes, 2);
-  options_.network.options =
-      config_for_weights(config, file, import_options(options_.weights)).options;
-  std::string& normalize = options_.weights.normalize;
-  if (!normalize.empty()) return;
-  if (!is_model_file(file))
-    throw ConfigError(fmt::format(
-        "[train] {} does not say how its images were normalised; give --normalize", options_.init));
-  const ModelInfo info = parse_model_info(file);
-  normalize = to_text({info.mean, info.std});
-}
-
-void Trainer::load_initial_weights() {
-  const ImportReport report =
-      import_weights(*network_, options_.init, import_options(options_.weights));
-  for (const std::string& line : report.lines()) progress_.line(options_.init + ": " + line);
-}
 
 void Trainer::open_data() {
   if (options_.photos.image_size > 0 || options_.data.starts_with("folder:"))
@@ -118,17 +96,9 @@ void Trainer::open_data() {
   for (const std::string& message : source_->left_out()) progress_.line("left out: " + message);
   if (!source_->split_lines().empty())
     write_file_atomically(options_.out / "split.tsv", source_->split_lines());
-  loader_ = std::make_unique<Loader>(
-      train_data_, LoaderOptions{.batch = options_.hyper.batch,
-                                 .threads = options_.loader_threads,
-                                 .seed = static_cast<std::uint64_t>(options_.seed),
-                                 .shuffle = options_.shuffle,
-                                 .augmentation = parse_augmentation(options_.hyper.augment),
-                                 .normalization = normalization_});
 }
 
 void Trainer::build_network() {
-  const RecipeOptions& h = options_.hyper;
   const auto data_classes = static_cast<std::int64_t>(class_names_.size());
   if (options_.network.classes == 0) options_.network.classes = data_classes;
   if (options_.network.classes < data_classes)
@@ -146,48 +116,74 @@ void Trainer::build_network() {
         fmt::format("[train] images are {}, {} takes {}; see --image-size and the "
                     "network's own options",
                     image.to_string(), options_.network.name, input.to_string()));
-  if (h.ema_decay > 0.0) average_ = make_network(options_.network, rng);
+  const FrozenParts frozen = parse_frozen_parts(*network_, options_.finetune.freeze);
+  network_->freeze(frozen);
+  if (options_.hyper.ema_decay > 0.0) {
+    average_ = make_network(options_.network, rng);
+    average_->freeze(frozen);
+  }
 
   std::vector<double> weights = options_.exit_weights;
-  if (weights.empty()) weights = default_exit_weights(network_->num_exits());
+  if (weights.empty()) weights = exit_loss_weights(options_.hyper.weighting, network_->num_exits());
   if (static_cast<std::int64_t>(weights.size()) != network_->num_exits())
     throw ConfigError(fmt::format("[train] {} exit weights, {} has {} exits; give one an exit",
                                   weights.size(), options_.network.name, network_->num_exits()));
   exit_weights_.assign(weights.begin(), weights.end());
+  optimizer_ = make_optimizer(options_.hyper, *network_);
+}
 
-  std::vector<OptimizedParameter> parameters;
-  for (const StateEntry& entry : network_->state())
-    if (!entry.is_buffer)
-      parameters.push_back({entry.name, entry.variable, h.decay_norm_and_bias || entry.decays});
-  optimizer_ = std::make_unique<Sgd>(std::move(parameters),
-                                     SgdParams{.momentum = static_cast<float>(h.momentum),
-                                               .weight_decay = static_cast<float>(h.weight_decay),
-                                               .nesterov = h.nesterov,
-                                               .clip_norm = static_cast<float>(h.clip_norm)});
+void Trainer::load_weights() {
+  if (!options_.init.empty())
+    for (const std::string& line : load_initial_weights(options_, *network_)) progress_.line(line);
+  if (average_) copy_state(*network_, *average_);
+}
 
-  const auto per_epoch = static_cast<double>(loader_->batches_per_epoch());
-  const auto steps = [&](double epochs) { return std::llround(epochs * per_epoch); };
-  const double decay_epochs = h.decay_epochs > 0.0 ? h.decay_epochs : static_cast<double>(h.epochs);
-  schedule_.kind = parse_schedule(h.schedule);
-  schedule_.rate = h.rate;
-  schedule_.end_rate = h.end_rate;
-  schedule_.decay_steps = std::max<std::int64_t>(1, steps(decay_epochs));
-  schedule_.warmup_steps = steps(h.warmup_epochs);
-  schedule_.factor = h.drop_factor;
-  for (const double epoch : h.drop_epochs) schedule_.drops.push_back(steps(epoch));
-  schedule_.validate();
+void Trainer::open_loaders() {
+  constexpr std::int64_t kMiB = 1 << 20;
+  std::shared_ptr<FrozenTrunk> trunk;
+  if (network_->frozen().blocks > 0) trunk = std::make_shared<FrozenTrunk>(*network_);
+  const FeatureCache cache{.enabled = options_.finetune.cache_features,
+                           .memory_limit = options_.finetune.feature_memory_mib * kMiB,
+                           .folder = options_.out};
+  LoaderOptions loading{.batch = options_.hyper.batch,
+                        .threads = options_.loader_threads,
+                        .seed = static_cast<std::uint64_t>(options_.seed),
+                        .shuffle = options_.shuffle,
+                        .augmentation = parse_augmentation(options_.hyper.augment),
+                        .normalization = normalization_};
+  loader_ = std::make_unique<FeatureLoader>(train_data_, loading, trunk, cache);
+  schedule_ = make_schedule(options_.hyper, loader_->batches_per_epoch());
+  if (val_data_ == nullptr) return;
+  loading.batch = evaluation_batch(val_data_->image_shape());
+  loading.shuffle = false;
+  loading.augmentation = Augmentation::kNone;
+  val_loader_ = std::make_unique<FeatureLoader>(val_data_, loading, trunk, cache);
+}
+
+void Trainer::compute_features() {
+  for (FeatureLoader* loader : {loader_.get(), val_loader_.get()}) {
+    if (loader == nullptr) continue;
+    loader->prepare([&](double share) {
+      progress_.update(share, loader == loader_.get() ? "frozen trunk on training images"
+                                                      : "frozen trunk on validation images");
+    });
+    if (const FeatureStore* store = loader->store())
+      progress_.line(fmt::format("frozen trunk computed once: {} MiB {}", store->bytes() >> 20,
+                                 store->in_file() ? "in a file" : "in memory"));
+  }
 }
 
 TrainingEnd Trainer::run() {
   const Interrupt interrupt;
   run_start_ = last_save_ = Clock::now();
+  if (!done()) compute_features();
   seconds_before_ = at_.seconds;
   while (!done() && !interrupted_) train_epoch();
   at_.seconds = seconds_before_ + seconds_since(run_start_);
   save("last.safetensors");
   if (interrupted_) {
-    progress_.line(fmt::format("interrupted after step {}; go on with: branchy train --resume {}",
-                               at_.step, options_.out.string()));
+    progress_.line(fmt::format("interrupted after step {}; go on with: branchy {} --resume {}",
+                               at_.step, options_.verb, options_.out.string()));
     return TrainingEnd::kInterrupted;
   }
   finish_run();
@@ -197,7 +193,7 @@ TrainingEnd Trainer::run() {
 bool Trainer::done() const {
   return at_.epoch >= options_.hyper.epochs ||
          (options_.max_steps > 0 && at_.step >= options_.max_steps) ||
-         (options_.patience > 0 && at_.bad_epochs >= options_.patience);
+         (options_.hyper.patience > 0 && at_.bad_epochs >= options_.hyper.patience);
 }
 
 void Trainer::train_epoch() {
@@ -214,12 +210,12 @@ void Trainer::train_epoch() {
   finish_epoch();
 }
 
-void Trainer::train_step(const Batch& batch) {
+void Trainer::train_step(const FeatureBatch& batch) {
   optimizer_->clear_gradients();
   const auto seed = static_cast<std::uint64_t>(options_.seed);
   const Pass pass{.mode = Mode::kTrain,
                   .seed = Rng({seed, static_cast<std::uint64_t>(at_.step)}).next_u64()};
-  const auto logits = network_->forward(Variable(batch.images), pass);
+  const auto logits = network_->forward_features(batch.features, pass);
   std::vector<Variable> losses;
   StepMetrics metrics;
   for (std::size_t i = 0; i < logits.size(); ++i) {
@@ -248,9 +244,9 @@ void Trainer::train_step(const Batch& batch) {
   show_progress(metrics);
 }
 
-void Trainer::check_finite(const Batch& batch, double loss) {
+void Trainer::check_finite(const FeatureBatch& batch, double loss) {
   if (std::isfinite(loss)) return;
-  const std::string where = first_non_finite(*network_, batch.images);
+  const std::string where = first_non_finite(*network_, batch.features);
   throw NumericError(
       fmt::format("[train] the loss of step {} is {}, first seen in {}; the last good checkpoint "
                   "is kept in {}, "
@@ -263,8 +259,9 @@ void Trainer::update_average() {
   const double ramp =
       (1.0 + static_cast<double>(at_.step)) / (10.0 + static_cast<double>(at_.step));
   const auto decay = static_cast<float>(std::min(options_.hyper.ema_decay, ramp));
-  const auto from = network_->state();
-  const auto to = average_->state();
+  // What is frozen keeps its bytes: the average of equal values is not always the same number.
+  const auto from = network_->trained_state(network_->whole());
+  const auto to = average_->trained_state(average_->whole());
   for (std::size_t i = 0; i < from.size(); ++i)
     kernels::moving_average(to[i].variable->mutable_value(), from[i].variable->value(), decay);
 }
@@ -298,9 +295,8 @@ void Trainer::finish_epoch() {
   for (const std::int64_t correct : at_.correct)
     m.train_accuracy.push_back(static_cast<double>(correct) / static_cast<double>(at_.images));
   bool best = true;
-  if (val_data_) {
-    const auto result =
-        validate_network(evaluated_network(), val_data_, normalization_, exit_weights_);
+  if (val_loader_) {
+    const auto result = validate_network(evaluated_network(), *val_loader_, exit_weights_);
     m.val_loss = result.loss;
     m.val_accuracy = result.accuracy;
     best = at_.best_epoch == 0 || result.loss < at_.best_loss;

@@ -4,11 +4,11 @@
 #include <memory>
 #include <vector>
 
-#include "data/loader.h"
 #include "data/source.h"
 #include "layers/network.h"
 #include "optim/schedule.h"
 #include "train/checkpoint.h"
+#include "train/feature_loader.h"
 #include "train/metrics_log.h"
 #include "train/progress.h"
 #include "train/train_options.h"
@@ -20,6 +20,9 @@ enum class TrainingEnd { kFinished, kInterrupted };
 /// One run: network, optimiser, data and folder. The run folder holds config.toml, metrics.jsonl,
 /// metrics.csv, last.safetensors, best.safetensors and, when finished, result.json; for photographs
 /// split.tsv too.
+///
+/// A run that fine-tunes starts from other weights, and parts of its network may be frozen: these
+/// keep their bytes in every checkpoint, the averaged ones too.
 ///
 /// The run is a pure function of the options, the data, the initial weights and the thread count:
 /// data order and augmentation are keyed by (seed, epoch, index), the rate by the step.
@@ -35,15 +38,16 @@ class Trainer {
   TrainingEnd run();
 
  private:
-  void build_network();
-  void adapt_to_initial_weights();
-  void load_initial_weights();
   void open_data();
+  void build_network();
+  void load_weights();
+  void open_loaders();
+  void compute_features();
   void train_epoch();
-  void train_step(const Batch& batch);
+  void train_step(const FeatureBatch& batch);
   void finish_epoch();
   void finish_run();
-  void check_finite(const Batch& batch, double loss);
+  void check_finite(const FeatureBatch& batch, double loss);
   void update_average();
   void save_if_due();
   void save(const char* name);
@@ -59,7 +63,7 @@ class Trainer {
   std::vector<std::string> class_names_;
   std::unique_ptr<MultiExitNetwork> network_, average_;
   std::unique_ptr<Optimizer> optimizer_;
-  std::unique_ptr<Loader> loader_;
+  std::unique_ptr<FeatureLoader> loader_, val_loader_;
   std::unique_ptr<MetricsLog> metrics_;
   ScheduleParams schedule_;
   std::vector<float> exit_weights_;

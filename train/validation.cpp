@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "data/loader.h"
 #include "layers/softmax_cross_entropy.h"
+#include "train/feature_loader.h"
 
 namespace branchy {
 
@@ -17,24 +17,33 @@ std::int64_t evaluation_batch(const Shape& image) {
 ValidationResult validate_network(MultiExitNetwork& network, std::shared_ptr<const Dataset> dataset,
                                   const Normalization& normalization,
                                   std::span<const float> exit_weights) {
+  const LoaderOptions options{.batch = evaluation_batch(dataset->image_shape()),
+                              .normalization = normalization};
+  const auto trunk = network.frozen().blocks > 0 ? std::make_shared<FrozenTrunk>(network) : nullptr;
+  FeatureLoader loader(std::move(dataset), options, trunk, {.enabled = false});
+  return validate_network(network, loader, exit_weights);
+}
+
+ValidationResult validate_network(MultiExitNetwork& network, FeatureLoader& loader,
+                                  std::span<const float> exit_weights) {
   const NoGradGuard no_grad;
-  const auto total = static_cast<double>(dataset->size());
-  const std::int64_t batch_size = evaluation_batch(dataset->image_shape());
-  Loader loader(std::move(dataset), {.batch = batch_size, .normalization = normalization});
   ValidationResult result;
   result.accuracy.resize(static_cast<std::size_t>(network.num_exits()));
+  double images = 0.0;
   loader.start_epoch(0);
   while (const auto batch = loader.next()) {
-    const auto logits = network.forward(Variable(batch->images), {.mode = Mode::kEval});
+    const auto logits = network.forward_features(batch->features, {.mode = Mode::kEval});
     const auto count = static_cast<double>(batch->labels.size());
+    images += count;
     for (std::size_t i = 0; i < logits.size(); ++i) {
       const Variable loss = softmax_cross_entropy(logits[i], batch->labels);
-      result.loss += static_cast<double>(exit_weights[i]) *
-                     static_cast<double>(loss.value().item()) * count / total;
-      result.accuracy[i] +=
-          static_cast<double>(count_correct(logits[i].value(), batch->labels)) / total;
+      result.loss +=
+          static_cast<double>(exit_weights[i]) * static_cast<double>(loss.value().item()) * count;
+      result.accuracy[i] += static_cast<double>(count_correct(logits[i].value(), batch->labels));
     }
   }
+  result.loss /= images;
+  for (double& accuracy : result.accuracy) accuracy /= images;
   return result;
 }
 

@@ -1,6 +1,7 @@
 // Validation during training: loss and accuracy of every exit with the training graph.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
@@ -9,6 +10,8 @@
 #include "layers/network.h"
 
 namespace branchy {
+
+class FeatureLoader;
 
 struct ValidationResult {
   double loss = 0.0;             ///< weighted sum of the exits' mean cross-entropies
@@ -22,6 +25,10 @@ struct ValidationResult {
 [[nodiscard]] ValidationResult validate_network(MultiExitNetwork& network,
                                                 std::shared_ptr<const Dataset> dataset,
                                                 const Normalization& normalization,
+                                                std::span<const float> exit_weights);
+
+/// The same over an epoch of `loader`, which gives what the network reads behind its frozen trunk.
+[[nodiscard]] ValidationResult validate_network(MultiExitNetwork& network, FeatureLoader& loader,
                                                 std::span<const float> exit_weights);
 
 /// How many rows of logits [N,K] have their largest value (ties: lowest class) at the label.

@@ -17,7 +17,7 @@ namespace {
 
 bool any_given(const ForeignFlags& f) {
   return !f.network.name.empty() || f.network.classes != 0 || f.network.early_exits != 0 ||
-         !f.options.empty() || !f.exit_after.empty() || !f.weights.from.empty() ||
+         !f.options.empty() || !f.exit_after.empty() || !f.weights.family.empty() ||
          !f.weights.normalize.empty() || f.weights.replace_head;
 }
 
@@ -56,7 +56,7 @@ OpenedModel import_model(const std::filesystem::path& path, const SafetensorsFil
 }  // namespace
 
 void add_weight_flags(CLI::App& app, WeightFlags& flags) {
-  app.add_option("--from", flags.from,
+  app.add_option("--family", flags.family,
                  fmt::format("Whose names the weights have: {} (default: recognised)",
                              fmt::join(weight_family_names(), ", ")))
       ->check(CLI::IsMember(weight_family_names()));
@@ -72,7 +72,7 @@ void add_weight_flags(CLI::App& app, WeightFlags& flags) {
 
 ImportOptions import_options(const WeightFlags& flags) {
   ImportOptions options{.strict = flags.strict, .replace_head = flags.replace_head};
-  if (!flags.from.empty()) options.from = parse_weight_family(flags.from);
+  if (!flags.family.empty()) options.from = parse_weight_family(flags.family);
   return options;
 }
 
@@ -100,7 +100,7 @@ OpenedModel open_model(const std::filesystem::path& path, const ForeignFlags& fl
   }
   throw ConfigError(
       fmt::format("[{}] says itself what it is; leave out --net, --classes, --exits, --option, "
-                  "--from, --normalize and --replace-head",
+                  "--family, --normalize and --replace-head",
                   path.string()));
 }
 

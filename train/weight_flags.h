@@ -17,12 +17,12 @@ namespace branchy {
 
 /// How to take weights in; the text forms of ImportOptions and of the normalisation.
 struct WeightFlags {
-  std::string from;       ///< family; "": recognised by names
+  std::string family;     ///< "": recognised by names
   std::string normalize;  ///< see parse_normalization(); "": as the model file says
   bool strict = false, replace_head = false;
 };
 
-/// Adds --from, --normalize, --strict and --replace-head.
+/// Adds --family, --normalize, --strict and --replace-head.
 void add_weight_flags(CLI::App& app, WeightFlags& flags);
 /// Throws ConfigError for an unknown family.
 [[nodiscard]] ImportOptions import_options(const WeightFlags& flags);

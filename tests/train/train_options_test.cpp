@@ -76,7 +76,7 @@ TEST(TrainOptions, NameTheFlagOutOfRange) {
   rejects("--val", [](TrainOptions& o) { o.val = -2; });
   rejects("--init", [](TrainOptions& o) { o.weights.replace_head = true; });
   rejects("--val", [](TrainOptions& o) {
-    o.patience = 3;
+    o.hyper.patience = 3;
     o.val = 0;
   });
 }

@@ -1,0 +1,27 @@
+#include "train/frozen_trunk.h"
+
+#include "core/error.h"
+#include "infer/plan.h"
+
+namespace branchy {
+
+FrozenTrunk::FrozenTrunk(const MultiExitNetwork& network) {
+  BRANCHY_DCHECK(network.frozen().blocks > 0);
+  std::int64_t begin = 0;
+  for (const std::int64_t depth : network.feature_depths()) {
+    pieces_.emplace_back(Plan::lower(network, {.first_block = begin, .end_block = depth}));
+    shapes_.push_back(network.feature_shape(depth));
+    begin = depth;
+  }
+}
+
+std::vector<Tensor> FrozenTrunk::compute(const Tensor& images) {
+  std::vector<Tensor> values;
+  for (ExitRunner& piece : pieces_) {
+    piece.start(values.empty() ? images : values.back());
+    values.push_back(piece.feature());
+  }
+  return values;
+}
+
+}  // namespace branchy
