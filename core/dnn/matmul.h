@@ -1,4 +1,4 @@
-// Matrix products (OpenBLAS) on row-major tensors.
+// Matrix products on row-major tensors, by oneDNN, and the check of the BLAS library.
 #pragma once
 
 #include <cstdint>
