@@ -2,8 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <charconv>
 #include <cmath>
-#include <regex>
 #include <vector>
 
 #include "core/error.h"
@@ -13,11 +13,17 @@ namespace branchy {
 namespace {
 
 std::vector<double> numbers_in(const std::string& name) {
-  static const std::regex number(R"rx(\d+(\.\d+)?)rx");
   std::vector<double> numbers;
-  for (auto match = std::sregex_iterator(name.begin(), name.end(), number);
-       match != std::sregex_iterator(); ++match)
-    numbers.push_back(std::stod(match->str()));
+  const char* end = name.data() + name.size();
+  for (const char* at = name.data(); at != end;) {
+    double number = 0.0;
+    const char* after = at + 1;  // of a character that begins no number
+    if ('0' <= *at && *at <= '9') {
+      after = std::from_chars(at, end, number, std::chars_format::fixed).ptr;
+      numbers.push_back(number);
+    }
+    at = after;
+  }
   if (numbers.empty())
     throw DataError(
         fmt::format("[reference] the name '{}' of a row or column has no number", name));
