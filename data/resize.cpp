@@ -21,6 +21,9 @@ struct Taps {
   std::vector<std::int32_t> weights;
 };
 
+/// Halves upwards, as Pillow rounds here.
+std::int64_t nearest(double value) { return static_cast<std::int64_t>(std::floor(value + 0.5)); }
+
 /// Triangle filter, widened by the scale when shrinking (Pillow's "bilinear").
 std::vector<Taps> taps_of(std::int64_t in, std::int64_t out) {
   const double scale = static_cast<double>(in) / static_cast<double>(out);
@@ -29,10 +32,8 @@ std::vector<Taps> taps_of(std::int64_t in, std::int64_t out) {
   std::vector<double> weights;
   for (std::int64_t o = 0; o < out; ++o) {
     const double center = (static_cast<double>(o) + 0.5) * scale;
-    const std::int64_t first =
-        std::max<std::int64_t>(static_cast<std::int64_t>(center - support + 0.5), 0);
-    const std::int64_t end =
-        std::min<std::int64_t>(static_cast<std::int64_t>(center + support + 0.5), in);
+    const std::int64_t first = std::max<std::int64_t>(nearest(center - support), 0);
+    const std::int64_t end = std::min<std::int64_t>(nearest(center + support), in);
     weights.clear();
     double sum = 0.0;
     for (std::int64_t i = first; i < end; ++i) {
@@ -44,7 +45,7 @@ std::vector<Taps> taps_of(std::int64_t in, std::int64_t out) {
     taps.first = static_cast<std::size_t>(first);
     for (const double weight : weights)
       taps.weights.push_back(
-          static_cast<std::int32_t>(0.5 + weight / sum * static_cast<double>(1 << kWeightBits)));
+          static_cast<std::int32_t>(nearest(weight / sum * static_cast<double>(1 << kWeightBits))));
   }
   return all;
 }

@@ -34,6 +34,7 @@ struct ComparedTable {
 std::vector<ComparedTable> compare(const TablesCommand& command) {
   std::vector<PaperTable> tables = paper_tables();
   std::vector<std::string> known;
+  known.reserve(tables.size());
   for (const PaperTable& table : tables) known.push_back(table.id);
   for (const std::string& id : command.ids)
     if (std::find(known.begin(), known.end(), id) == known.end())
@@ -140,6 +141,7 @@ std::string csv_text(const std::vector<ComparedTable>& tables) {
                                             cell.computed, cell.exact, verdict_name(cell.verdict),
                                             cell.why};
       std::vector<std::string> line;
+      line.reserve(fields.size());
       for (const std::string& field : fields) line.push_back(quoted(field));
       text += fmt::format("{}\n", fmt::join(line, ","));
     }

@@ -34,6 +34,7 @@ std::vector<std::string> names_near(const std::string& name,
                                     const std::vector<MultiExitNetwork::Block>& blocks) {
   constexpr std::size_t kNames = 4;
   std::vector<std::string> names;
+  names.reserve(blocks.size());
   for (const auto& block : blocks) names.push_back(block.name);
   std::stable_sort(names.begin(), names.end(), [&](const std::string& a, const std::string& b) {
     return edit_distance(name, a) < edit_distance(name, b);

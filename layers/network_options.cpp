@@ -33,7 +33,8 @@ void add_option(NetworkOptions& options, const std::string& text) {
 
 std::vector<std::string> to_lines(const NetworkOptions& options) {
   std::vector<std::string> lines;
-  for (const auto& [key, value] : options) lines.push_back(key + "=" + value);
+  lines.reserve(options.size());
+  for (const auto& [key, value] : options) lines.push_back(fmt::format("{}={}", key, value));
   return lines;
 }
 

@@ -92,6 +92,7 @@ std::vector<PaperExit> wanted_exits(const NetworkConfig& config, OptionReader& o
     after = places_by_rule(parts, rule, config.early_exits);
   }
   std::vector<PaperExit> exits;
+  exits.reserve(after.size());
   for (const std::int64_t place : after)
     exits.push_back({place, [kind, shape = shape_after(parts, place), classes = config.classes](
                                 Rng& rng) { return exit_head(kind, shape, classes, rng); }});
