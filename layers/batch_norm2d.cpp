@@ -37,31 +37,34 @@ Shape BatchNorm2d::output_shape(const Shape& src) const {
   return src;
 }
 
+kernels::BatchNormParams BatchNorm2d::kernel_params() const {
+  return {.scale = weight_.value(),
+          .shift = bias_.value(),
+          .epsilon = params_.epsilon,
+          .activation = params_.activation};
+}
+
+kernels::BatchNormStatistics BatchNorm2d::running_statistics() const {
+  if (!is_recording()) return {running_mean_.value(), running_var_.value()};
+  return {running_mean_.value().clone(), running_var_.value().clone()};
+}
+
 Variable BatchNorm2d::forward(const Variable& src, const Pass& pass) {
-  const Shape shape = output_shape(src.shape());
-  const bool training = pass.mode == Mode::kTrain;
-  const std::int64_t count = shape[0] * shape[2] * shape[3];
-  if (training && count < 2)
-    throw ShapeError(fmt::format("{} {} has one value a channel, training needs two or more",
-                                 place(), shape.to_string()));
-  const kernels::BatchNormParams params{.scale = weight_.value(),
-                                        .shift = bias_.value(),
-                                        .epsilon = params_.epsilon,
-                                        .activation = params_.activation};
+  static_cast<void>(output_shape(src.shape()));
+  const kernels::BatchNormParams params = kernel_params();
   Tensor dst;
   kernels::BatchNormStatistics statistics;
-  if (training) {
+  if (pass.mode == Mode::kTrain) {
     kernels::BatchNormResult result = kernels::batch_norm(src.value(), params);
     dst = std::move(result.dst);
     statistics = std::move(result.statistics);
-    update_running_statistics(statistics.mean, statistics.variance, count);
+    update_running_statistics(statistics, src.shape());
   } else {
-    statistics = {running_mean_.value(), running_var_.value()};
+    statistics = running_statistics();
     dst = kernels::batch_norm_with(src.value(), params, statistics);
-    // A later training pass may move the running statistics before backward runs.
-    if (is_recording()) statistics = {statistics.mean.clone(), statistics.variance.clone()};
   }
-  const auto of = training ? kernels::StatisticsOf::kSource : kernels::StatisticsOf::kConstant;
+  const auto of =
+      pass.mode == Mode::kTrain ? kernels::StatisticsOf::kSource : kernels::StatisticsOf::kConstant;
   // Ioffe, Szegedy 2015, section 3; d dst counts where the output passed the activation.
   return record(kType, std::move(dst), {src, weight_, bias_},
                 [src_value = src.value(), params, statistics, of](Tensor diff_dst, Wanted) {
@@ -72,12 +75,16 @@ Variable BatchNorm2d::forward(const Variable& src, const Pass& pass) {
                 });
 }
 
-void BatchNorm2d::update_running_statistics(const Tensor& mean, const Tensor& variance,
-                                            std::int64_t count) {
+void BatchNorm2d::update_running_statistics(const kernels::BatchNormStatistics& batch,
+                                            const Shape& src) {
+  const std::int64_t count = src[0] * src[2] * src[3];
+  if (count < 2)
+    throw ShapeError(fmt::format("{} {} has one value a channel, training needs two or more",
+                                 place(), src.to_string()));
   const float unbias = static_cast<float>(count) / static_cast<float>(count - 1);
   const float keep = 1.0F - params_.momentum;
-  const auto batch_mean = mean.data();
-  const auto batch_variance = variance.data();
+  const auto batch_mean = batch.mean.data();
+  const auto batch_variance = batch.variance.data();
   const auto running_mean = running_mean_.mutable_value().mutable_data();
   const auto running_var = running_var_.mutable_value().mutable_data();
   for (std::size_t c = 0; c < running_mean.size(); ++c) {

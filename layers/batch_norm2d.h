@@ -35,9 +35,18 @@ class BatchNorm2d final : public Layer {
   void collect_state(const std::string& prefix, std::vector<StateEntry>& state) override;
   static std::vector<LayerCase> cases();
 
- private:
-  void update_running_statistics(const Tensor& mean, const Tensor& variance, std::int64_t count);
+  // For operations that take the normalisation into their own passes over memory.
+  [[nodiscard]] const Variable& weight() const { return weight_; }
+  [[nodiscard]] const Variable& bias() const { return bias_; }
+  [[nodiscard]] kernels::BatchNormParams kernel_params() const;
+  /// What evaluation normalises by; a copy while recording, for a later training pass may move the
+  /// statistics before backward runs.
+  [[nodiscard]] kernels::BatchNormStatistics running_statistics() const;
+  /// Moves them towards those of a batch of shape `src` [N,C,H,W]. Throws ShapeError for a batch of
+  /// one value a channel.
+  void update_running_statistics(const kernels::BatchNormStatistics& batch, const Shape& src);
 
+ private:
   BatchNorm2dParams params_;
   Variable weight_, bias_, running_mean_, running_var_;
 };

@@ -32,6 +32,7 @@ class Conv2d final : public Layer {
   static std::vector<LayerCase> cases();
 
   [[nodiscard]] const Conv2dParams& params() const { return params_; }
+  [[nodiscard]] const Variable& weight() const { return weight_; }
 
  private:
   Conv2dParams params_;

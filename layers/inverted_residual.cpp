@@ -2,25 +2,15 @@
 
 #include <fmt/core.h>
 
+#include <memory>
 #include <optional>
+#include <utility>
 
 #include "core/error.h"
 #include "layers/add.h"
-#include "layers/batch_norm2d.h"
-#include "layers/conv2d.h"
+#include "layers/norm_depthwise.h"
 
 namespace branchy {
-
-namespace {
-
-void add_conv_bn(Sequential& body, const std::string& conv_name, const std::string& bn_name,
-                 Conv2dParams conv, std::optional<ActivationKind> activation, Rng& rng) {
-  body.add(conv_name, std::make_unique<Conv2d>(conv, rng));
-  body.add(bn_name, std::make_unique<BatchNorm2d>(
-                        BatchNorm2dParams{.channels = conv.out, .activation = activation}));
-}
-
-}  // namespace
 
 void InvertedResidualParams::validate() const {
   if (in < 1 || out < 1 || stride < 1 || expansion < 1)
@@ -29,32 +19,56 @@ void InvertedResidualParams::validate() const {
                     in, out, stride, expansion));
 }
 
+InvertedResidual::ConvNorm InvertedResidual::add_conv_norm(const std::string& conv_name,
+                                                           const std::string& norm_name,
+                                                           Conv2dParams conv,
+                                                           std::optional<ActivationKind> activation,
+                                                           Rng& rng) {
+  auto conv_layer = std::make_unique<Conv2d>(conv, rng);
+  auto norm_layer = std::make_unique<BatchNorm2d>(
+      BatchNorm2dParams{.channels = conv.out, .activation = activation});
+  const ConvNorm added{conv_layer.get(), norm_layer.get()};
+  body_.add(conv_name, std::move(conv_layer)).add(norm_name, std::move(norm_layer));
+  return added;
+}
+
 InvertedResidual::InvertedResidual(InvertedResidualParams params, Rng& rng)
     : adds_input_(params.in == params.out && params.stride == 1) {
   params.validate();
   const std::int64_t hidden = params.in * params.expansion;
   int step = 0;
   if (params.expansion != 1) {
-    add_conv_bn(body_, "0.0", "0.1", {.in = params.in, .out = hidden}, ActivationKind::kRelu6, rng);
+    expansion_ =
+        add_conv_norm("0.0", "0.1", {.in = params.in, .out = hidden}, ActivationKind::kRelu6, rng);
     ++step;
   }
-  add_conv_bn(body_, fmt::format("{}.0", step), fmt::format("{}.1", step),
-              {.in = hidden,
-               .out = hidden,
-               .kernel = 3,
-               .stride = params.stride,
-               .padding = 1,
-               .groups = hidden},
-              ActivationKind::kRelu6, rng);
-  add_conv_bn(body_, std::to_string(step + 1), std::to_string(step + 2),
-              {.in = hidden, .out = params.out}, std::nullopt, rng);
+  depthwise_ = add_conv_norm(fmt::format("{}.0", step), fmt::format("{}.1", step),
+                             {.in = hidden,
+                              .out = hidden,
+                              .kernel = 3,
+                              .stride = params.stride,
+                              .padding = 1,
+                              .groups = hidden},
+                             ActivationKind::kRelu6, rng)
+                   .conv;
+  add_conv_norm(std::to_string(step + 1), std::to_string(step + 2),
+                {.in = hidden, .out = params.out}, std::nullopt, rng);
 }
 
 Shape InvertedResidual::output_shape(const Shape& src) const { return body_.output_shape(src); }
 
 Variable InvertedResidual::forward(const Variable& src, const Pass& pass) {
-  const Variable residual = body_.forward(src, pass);
+  const Variable residual = forward_body(src, pass);
   return adds_input_ ? add(residual, src) : residual;
+}
+
+Variable InvertedResidual::forward_body(const Variable& src, const Pass& pass) {
+  if (expansion_.conv == nullptr || !is_depthwise_3x3(depthwise_->params()))
+    return body_.forward(src, pass);
+  const Variable expanded = expansion_.conv->forward(src, pass);
+  constexpr std::size_t kFused = 3;  // expansion, its batch norm, depth-wise convolution
+  return body_.forward_from(kFused, norm_depthwise(expanded, *expansion_.norm, *depthwise_, pass),
+                            pass);
 }
 
 Cost InvertedResidual::cost(const Shape& src) const {
@@ -98,6 +112,9 @@ std::vector<LayerCase> InvertedResidual::cases() {
   };
   return {{"adds_its_input", {2, 8, 5, 6}, make({.in = 8, .out = 8, .expansion = 2})},
           {"stride2", {2, 4, 7, 7}, make({.in = 4, .out = 6, .stride = 2})},
+          {"stride2_even", {3, 5, 8, 6}, make({.in = 5, .out = 7, .stride = 2, .expansion = 4})},
+          {"one_pixel", {5, 8, 1, 1}, make({.in = 8, .out = 8, .expansion = 2})},
+          {"stride3", {2, 4, 7, 7}, make({.in = 4, .out = 6, .stride = 3, .expansion = 2})},
           {"no_expansion", {3, 16, 4, 4}, make({.in = 16, .out = 8, .expansion = 1})}};
 }
 

@@ -1,6 +1,11 @@
 // The inverted residual block of MobileNetV2 (Sandler et al. 2018).
 #pragma once
 
+#include <optional>
+#include <string>
+
+#include "layers/batch_norm2d.h"
+#include "layers/conv2d.h"
 #include "layers/layer.h"
 #include "layers/sequential.h"
 
@@ -34,7 +39,18 @@ class InvertedResidual final : public Layer {
   static std::vector<LayerCase> cases();
 
  private:
+  struct ConvNorm {
+    Conv2d* conv = nullptr;
+    BatchNorm2d* norm = nullptr;
+  };
+  /// Appends the two to the body.
+  ConvNorm add_conv_norm(const std::string& conv_name, const std::string& norm_name,
+                         Conv2dParams conv, std::optional<ActivationKind> activation, Rng& rng);
+  Variable forward_body(const Variable& src, const Pass& pass);
+
   Sequential body_;
+  ConvNorm expansion_;           ///< the first two layers of the body, if it expands
+  Conv2d* depthwise_ = nullptr;  ///< the one behind them
   bool adds_input_;
 };
 

@@ -14,8 +14,13 @@ Shape Sequential::output_shape(const Shape& src) const {
 }
 
 Variable Sequential::forward(const Variable& src, const Pass& pass) {
+  return forward_from(0, src, pass);
+}
+
+Variable Sequential::forward_from(std::size_t skipped, const Variable& src, const Pass& pass) {
   Variable value = src;
-  for (const auto& [name, layer] : layers_) value = layer->forward(value, pass);
+  for (std::size_t i = skipped; i < layers_.size(); ++i)
+    value = layers_[i].second->forward(value, pass);
   return value;
 }
 

@@ -26,6 +26,14 @@ Tensor in_channel_blocks(const Tensor& tensor) {
   return lanes_of(tensor) != 0 ? tensor : in_desc(tensor, blocked_desc(tensor.shape(), 16));
 }
 
+Tensor in_channel_blocks(const Tensor& tensor, std::int64_t lanes) {
+  return in_desc(tensor, blocked_desc(tensor.shape(), lanes));
+}
+
+Tensor empty_in_channel_blocks(const Shape& shape, std::int64_t lanes) {
+  return empty_with_desc(shape, blocked_desc(shape, lanes));
+}
+
 ChannelBlocks channel_blocks_of(const Tensor& tensor) {
   const std::int64_t lanes = lanes_of(tensor);
   BRANCHY_DCHECK(lanes != 0);

@@ -22,6 +22,10 @@ struct ChannelBlocks {
 /// `tensor` [N,C,H,W] itself when its channels lie in blocks of 8 or 16, else a copy in blocks
 /// of 16 (counted in num_reorders).
 [[nodiscard]] Tensor in_channel_blocks(const Tensor& tensor);
+/// `tensor` itself when its channels lie in blocks of `lanes`, else a copy in such blocks.
+[[nodiscard]] Tensor in_channel_blocks(const Tensor& tensor, std::int64_t lanes);
+/// Uninitialised, in blocks of 8 or 16.
+[[nodiscard]] Tensor empty_in_channel_blocks(const Shape& shape, std::int64_t lanes);
 /// Of a tensor from in_channel_blocks, or of one with its layout.
 [[nodiscard]] ChannelBlocks channel_blocks_of(const Tensor& tensor);
 

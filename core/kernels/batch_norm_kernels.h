@@ -23,6 +23,9 @@ struct BatchNormKernels {
   /// dst = clip(y).
   void (*normalize)(const float* src, std::int64_t pixels, const BatchNormLine& line, Clip clip,
                     float* dst);
+  /// The same, written past the caches.
+  void (*normalize_streamed)(const float* src, std::int64_t pixels, const BatchNormLine& line,
+                             Clip clip, float* dst);
   /// With g = diff where the clipping let y pass, else 0: the sums of g and of g (src - mean).
   void (*reduce)(const float* src, const float* diff, std::int64_t pixels,
                  const BatchNormLine& line, Clip clip, float* sum_diff, float* sum_product);

@@ -2,6 +2,10 @@
 // instruction set by batch_norm_*.cpp; nobody else includes it.
 #pragma once
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #include "core/kernels/batch_norm_kernels.h"
 
 // Vectors are passed between functions of one file alone, so how does not matter.
@@ -78,6 +82,42 @@ struct BatchNormLanes {
     return (sums[0] + sums[1]) + (sums[2] + sums[3]);
   }
 
+  /// Writes past the caches: a line that is overwritten whole need not be read first, and does not
+  /// drive out what is still wanted.
+  static void stream(float* dst, const Lanes& values) {
+#if defined(__AVX512F__)
+    if constexpr (kLanes == 16) {
+      _mm512_stream_ps(dst, reinterpret_cast<const __m512&>(values));
+      return;
+    }
+#endif
+#if defined(__AVX__)
+    for (int i = 0; i < kLanes; i += 8)
+      _mm256_stream_ps(dst + i, reinterpret_cast<const __m256*>(&values)[i / 8]);
+#elif defined(__x86_64__)
+    for (int i = 0; i < kLanes; i += 4)
+      _mm_stream_ps(dst + i, reinterpret_cast<const __m128*>(&values)[i / 4]);
+#else
+    at(dst, 0) = values;
+#endif
+  }
+
+  template <bool kStream>
+  static void put(float* dst, std::int64_t pixel, const Lanes& values) {
+    if constexpr (kStream)
+      stream(dst + pixel * kLanes, values);
+    else
+      at(dst, pixel) = values;
+  }
+
+  /// Streamed lines are seen by other threads only behind a fence.
+  static void end_stream() {
+#if defined(__x86_64__)
+    _mm_sfence();
+#endif
+  }
+
+  template <bool kStream>
   static void normalize(const float* src, std::int64_t pixels, const BatchNormLine& line, Clip clip,
                         float* dst) {
     const Lanes center = at(line.mean, 0);
@@ -88,8 +128,10 @@ struct BatchNormLanes {
     for (std::int64_t p = 0; p < pixels; ++p) {
       Lanes y = (at(src, p) - center) * a + b;
       y = y < low ? low : y;  // in this order, so that a NaN stays one
-      at(dst, p) = y > high ? high : y;
+      y = y > high ? high : y;
+      put<kStream>(dst, p, y);
     }
+    if constexpr (kStream) end_stream();
   }
 
   /// What passes the clipping of a * centered + b.
@@ -137,7 +179,8 @@ struct BatchNormLanes {
     }
   }
 
-  static constexpr BatchNormKernels kKernels{statistics, normalize, reduce, differentiate};
+  static constexpr BatchNormKernels kKernels{statistics, normalize<false>, normalize<true>, reduce,
+                                             differentiate};
 };
 
 }  // namespace

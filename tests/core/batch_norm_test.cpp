@@ -32,7 +32,7 @@ float* floats(Lines& lines) { return lines.front().values; }
 
 /// What one set of loops makes of the same input.
 struct Outputs {
-  Lines statistics = Lines(2), dst, sums = Lines(2), diff_src;
+  Lines statistics = Lines(2), dst, streamed, sums = Lines(2), diff_src;
 };
 
 Outputs run(const BatchNormKernels& kernels, std::int64_t pixels) {
@@ -42,11 +42,13 @@ Outputs run(const BatchNormKernels& kernels, std::int64_t pixels) {
   Lines line = random_lines(5, 3, 1.0F);
   Outputs out;
   out.dst.resize(count);
+  out.streamed.resize(count);
   out.diff_src.resize(count);
   const BatchNormLine y{line[0].values, line[1].values, line[2].values};
   const Clip relu6{0.0F, 6.0F};
   kernels.statistics(floats(src), pixels, out.statistics[0].values, out.statistics[1].values);
   kernels.normalize(floats(src), pixels, y, relu6, floats(out.dst));
+  kernels.normalize_streamed(floats(src), pixels, y, relu6, floats(out.streamed));
   kernels.reduce(floats(src), floats(diff), pixels, y, relu6, out.sums[0].values,
                  out.sums[1].values);
   kernels.differentiate(floats(src), floats(diff), pixels, y, relu6, line[3].values, line[4].values,
@@ -74,6 +76,7 @@ TEST(BatchNormKernels, AgreeForEveryInstructionSet) {
         const Outputs actual = run(kernels, pixels);
         expect_near(actual.statistics, expected.statistics, "statistics");
         expect_near(actual.dst, expected.dst, "dst");
+        expect_near(actual.streamed, expected.dst, "streamed dst");
         expect_near(actual.sums, expected.sums, "sums");
         expect_near(actual.diff_src, expected.diff_src, "diff_src");
       };

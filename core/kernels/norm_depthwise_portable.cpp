@@ -1,0 +1,10 @@
+// Depth-wise convolution behind a batch norm, compiled for any CPU.
+#include "core/kernels/norm_depthwise_lanes.h"
+
+namespace branchy::kernels {
+
+const NormDepthwiseKernels& norm_depthwise_portable(std::int64_t lanes) {
+  return lanes == 16 ? NormDepthwiseLanes<16>::kKernels : NormDepthwiseLanes<8>::kKernels;
+}
+
+}  // namespace branchy::kernels
