@@ -72,9 +72,4 @@ class DataSource {
   std::shared_ptr<const Dataset> train_, validation_, test_;
 };
 
-/// "none", "crop-flip", "imagenet" or "pacheco"; throws ConfigError otherwise.
-[[nodiscard]] Augmentation parse_augmentation_name(std::string_view name);
-/// The inverse.
-[[nodiscard]] std::string_view augmentation_name(Augmentation augmentation);
-
 }  // namespace branchy

@@ -12,13 +12,11 @@
 
 namespace branchy {
 
-Augmentation parse_augmentation(const std::string& name) { return parse_augmentation_name(name); }
-
 DataOptions data_options(const TrainOptions& o) {
   return {.val_count = o.val,
           .seed = static_cast<std::uint64_t>(o.seed),
           .folder = {.side = o.photos.image_size,
-                     .preset = parse_augmentation(o.hyper.augment),
+                     .preset = parse_augmentation_name(o.hyper.augment),
                      .cache = o.photos.cache},
           .split = parse_split_mode(o.photos.split),
           .test_list = o.photos.test_list,

@@ -53,9 +53,6 @@ struct TrainOptions {
   std::int64_t log_every = 10;       ///< steps between lines of metrics.jsonl
 };
 
-/// "none", "crop-flip", "imagenet" or "pacheco"; throws ConfigError otherwise.
-[[nodiscard]] Augmentation parse_augmentation(const std::string& name);
-
 /// Where a run's images come from.
 [[nodiscard]] DataOptions data_options(const TrainOptions& options);
 

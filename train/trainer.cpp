@@ -149,7 +149,7 @@ void Trainer::open_loaders() {
                         .threads = options_.loader_threads,
                         .seed = static_cast<std::uint64_t>(options_.seed),
                         .shuffle = options_.shuffle,
-                        .augmentation = parse_augmentation(options_.hyper.augment),
+                        .augmentation = parse_augmentation_name(options_.hyper.augment),
                         .normalization = normalization_};
   loader_ = std::make_unique<FeatureLoader>(train_data_, loading, trunk, cache);
   schedule_ = make_schedule(options_.hyper, loader_->batches_per_epoch());
