@@ -59,7 +59,8 @@ struct TrainOptions {
 /// Throws ConfigError naming the flag out of range.
 void validate(const TrainOptions& options);
 
-/// A TOML document with every option under [train] or [finetune]; `--config` reads it back.
+/// A TOML document with every option under [train] or [finetune]; `--config` reads it back. Throws
+/// ConfigError for a text that no quotes can hold.
 [[nodiscard]] std::string to_toml(const TrainOptions& options);
 
 }  // namespace branchy
