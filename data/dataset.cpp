@@ -49,7 +49,9 @@ std::shared_ptr<const Dataset> open_dataset(std::string_view spec, DatasetSplit 
   if (colon == std::string_view::npos || colon + 1 == spec.size() ||
       (kind != "cifar10" && kind != "cifar100"))
     throw ConfigError(fmt::format(
-        "[data set '{}'] expected cifar10:DIR or cifar100:DIR; see branchy data --help", spec));
+        "[data set '{}'] expected cifar10:DIR, cifar100:DIR or, for photographs, folder:DIR; see "
+        "branchy data --help",
+        spec));
   const CifarKind cifar = kind == "cifar10" ? CifarKind::kCifar10 : CifarKind::kCifar100;
   return std::make_shared<CifarDataset>(cifar, std::string(spec.substr(colon + 1)), split);
 }

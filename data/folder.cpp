@@ -34,6 +34,12 @@ bool is_image_name(const fs::path& path) {
       fmt::format("[{}] cannot list the folder: {}; check the path", path.string(), cause));
 }
 
+/// False for what cannot be examined, such as a link to itself: reading it names it.
+bool is_folder(const fs::directory_entry& entry) {
+  std::error_code ignored;
+  return entry.is_directory(ignored);
+}
+
 /// Lists of paths have one a line.
 void refuse_line_break(const fs::path& path) {
   if (path.filename().string().find_first_of("\r\n") != std::string::npos)
@@ -48,7 +54,7 @@ std::vector<std::string> directories_in(const fs::path& folder) {
   fs::directory_iterator entry(folder, error);
   for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
     const std::string name = entry->path().filename().string();
-    if (!entry->is_directory() || name.starts_with('.')) continue;
+    if (!is_folder(*entry) || name.starts_with('.')) continue;
     refuse_line_break(entry->path());
     names.push_back(name);
   }
@@ -66,7 +72,7 @@ std::vector<std::string> images_below(const fs::path& folder) {
                                          error);
   for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
     refuse_line_break(entry->path());
-    if (!is_image_name(entry->path()) || entry->is_directory()) continue;
+    if (!is_image_name(entry->path()) || is_folder(*entry)) continue;
     const fs::path relative = entry->path().lexically_relative(folder);
     found.emplace_back(relative.parent_path().generic_string(), relative.filename().string());
   }

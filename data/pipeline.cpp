@@ -154,9 +154,11 @@ Pipeline training_pipeline(Augmentation preset, std::int64_t side) {
   switch (preset) {
     case Augmentation::kNone:
       break;
-    case Augmentation::kCropFlip:
-      return Pipeline(
-          {resize_shorter_step((8 * side + 3) / 7), center_crop_step(side), pad_crop_flip_step()});
+    case Augmentation::kCropFlip: {
+      std::vector<TransformStep> steps = evaluation_pipeline(preset, side).steps();
+      steps.push_back(pad_crop_flip_step());
+      return Pipeline(std::move(steps));
+    }
     case Augmentation::kImagenet:
       return Pipeline({random_resized_crop_step(side), flip_step(0.5F)});
     case Augmentation::kPacheco:

@@ -2,13 +2,13 @@
 
 #include <fmt/core.h>
 
-#include <algorithm>
-#include <array>
+#include <string_view>
 #include <utility>
 
 #include "core/error.h"
 #include "data/digest.h"
 #include "data/split.h"
+#include "data/transform.h"
 
 namespace branchy {
 
@@ -22,9 +22,6 @@ std::string digest_of_text(const std::string& text) {
   digest.update({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
   return digest.finish();
 }
-
-constexpr std::array<std::string_view, kNumAugmentations> kAugmentationNames = {
-    "none", "crop-flip", "pacheco", "imagenet"};
 
 }  // namespace
 
@@ -120,18 +117,6 @@ std::string DataSource::description() const {
 
 std::string DataSource::split_lines() const {
   return photos_ == nullptr ? std::string() : to_lines(photos_->listing(), split_);
-}
-
-Augmentation parse_augmentation_name(std::string_view name) {
-  const auto* const found = std::find(kAugmentationNames.begin(), kAugmentationNames.end(), name);
-  if (found == kAugmentationNames.end())
-    throw ConfigError(
-        fmt::format("[data] --augment '{}', expected none, crop-flip, imagenet or pacheco", name));
-  return static_cast<Augmentation>(found - kAugmentationNames.begin());
-}
-
-std::string_view augmentation_name(Augmentation augmentation) {
-  return kAugmentationNames.at(static_cast<std::size_t>(augmentation));
 }
 
 }  // namespace branchy

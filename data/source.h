@@ -37,7 +37,7 @@ class DataSource {
   /// Null when no image validates.
   [[nodiscard]] std::shared_ptr<const Dataset> validation();
   [[nodiscard]] std::shared_ptr<const Dataset> test();
-  /// Training and validation images together are `train()` when nothing validates.
+  /// Images that the split gives to validation, damaged ones that were left out included.
   [[nodiscard]] std::int64_t val_count();
 
   /// All photographs before the split; null for CIFAR.
@@ -71,10 +71,5 @@ class DataSource {
   std::int64_t val_count_ = 0;
   std::shared_ptr<const Dataset> train_, validation_, test_;
 };
-
-/// "none", "crop-flip", "imagenet" or "pacheco"; throws ConfigError otherwise.
-[[nodiscard]] Augmentation parse_augmentation_name(std::string_view name);
-/// The inverse.
-[[nodiscard]] std::string_view augmentation_name(Augmentation augmentation);
 
 }  // namespace branchy

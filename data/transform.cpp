@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 
 #include "core/error.h"
 #include "data/pipeline.h"
@@ -10,6 +11,9 @@
 namespace branchy {
 
 namespace {
+
+constexpr std::array<std::string_view, kNumAugmentations> kNames = {"none", "crop-flip", "pacheco",
+                                                                    "imagenet"};
 
 /// One row shifted by `shift` columns with black moving in, then mirrored if `flip`.
 void copy_row(std::span<const std::uint8_t> src, std::span<std::uint8_t> dst, std::int64_t shift,
@@ -35,6 +39,18 @@ void augment_photo(Augmentation augmentation, const Shape& shape, std::span<cons
 }
 
 }  // namespace
+
+Augmentation parse_augmentation_name(std::string_view name) {
+  const auto* const found = std::find(kNames.begin(), kNames.end(), name);
+  if (found == kNames.end())
+    throw ConfigError(
+        fmt::format("[data] --augment '{}', expected none, crop-flip, imagenet or pacheco", name));
+  return static_cast<Augmentation>(found - kNames.begin());
+}
+
+std::string_view augmentation_name(Augmentation augmentation) {
+  return kNames.at(static_cast<std::size_t>(augmentation));
+}
 
 void augment(Augmentation augmentation, const Shape& shape, std::span<const std::uint8_t> src,
              std::span<std::uint8_t> dst, Rng& rng) {

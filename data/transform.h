@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "core/rng.h"
 #include "core/shape.h"
@@ -17,6 +18,11 @@ namespace branchy {
 /// kPacheco and kImagenet: see training_pipeline() in data/pipeline.h.
 enum class Augmentation { kNone, kCropFlip, kPacheco, kImagenet };
 inline constexpr std::size_t kNumAugmentations = 4;
+
+/// "none", "crop-flip", "imagenet" or "pacheco"; throws ConfigError otherwise.
+[[nodiscard]] Augmentation parse_augmentation_name(std::string_view name);
+/// The inverse.
+[[nodiscard]] std::string_view augmentation_name(Augmentation augmentation);
 
 inline constexpr std::int64_t kCropPadding = 4;
 

@@ -50,7 +50,7 @@ class OptionReader {
   std::vector<std::string> known_;
 };
 
-/// The parts of `text` between commas.
+/// The parts of `text` between commas, empty ones too; none of an empty text.
 [[nodiscard]] std::vector<std::string> split_list(const std::string& text);
 
 }  // namespace branchy

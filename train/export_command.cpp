@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "train/checkpoint.h"
+#include "train/out_folder.h"
 
 namespace branchy {
 
@@ -41,18 +42,10 @@ std::int64_t cut_blocks(const ExportCommand& c, const MultiExitNetwork& network)
   return network.exit(exit).after_block;
 }
 
-void make_folder(const std::filesystem::path& folder) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error)
-    throw IoError(fmt::format("[{}] cannot create the folder: {}; choose another --out",
-                              folder.string(), error.message()));
-}
-
 /// The whole network without the training state.
 void export_whole(const ExportCommand& c, LoadedModel& model) {
   const std::filesystem::path file = c.out / "model.safetensors";
-  make_folder(c.out);
+  make_out_folder(c.out);
   save_model(file, *model.network, model.info);
   fmt::print("{}: the whole network, exits 1 to {}, {} bytes\n", file.string(),
              model.network->num_exits(), std::filesystem::file_size(file));
@@ -73,7 +66,7 @@ void run(const ExportCommand& c) {
   std::int64_t edge_exits = 0;
   while (edge_exits + 1 < network.num_exits() && network.exit(edge_exits + 1).after_block <= blocks)
     ++edge_exits;
-  make_folder(c.out);
+  make_out_folder(c.out);
 
   ModelInfo edge = model.info;
   edge.cut = network.blocks()[static_cast<std::size_t>(blocks - 1)].name;
@@ -99,8 +92,8 @@ void run(const ExportCommand& c) {
 }  // namespace
 
 void add_export_command(CLI::App& app) {
-  CLI::App* command_app =
-      app.add_subcommand("export", "Split a trained network into an edge and a cloud file");
+  CLI::App* command_app = app.add_subcommand(
+      "export", "Split a trained network into an edge and a cloud file, or write it whole");
   const auto command = std::make_shared<ExportCommand>();
   command_app->add_option("model", command->model, "Run folder (its best checkpoint) or model file")
       ->required();
@@ -111,17 +104,19 @@ void add_export_command(CLI::App& app) {
                   ->add_option("--cut", command->cut,
                                "Cut at this early exit, from 1 (default: the last early exit)")
                   ->check(CLI::Range(1, 1000));
-  command_app
-      ->add_option("--cut-after", command->cut_after,
-                   "Cut after the trunk block of this name, e.g. layer2.0")
-      ->excludes(cut);
-  command_app->add_flag(
+  auto* cut_after = command_app
+                        ->add_option("--cut-after", command->cut_after,
+                                     "Cut after the trunk block of this name, e.g. layer2.0")
+                        ->excludes(cut);
+  auto* suffix_only = command_app->add_flag(
       "--suffix-only", command->suffix_only,
       "Leave the trunk before the cut out of the cloud file (it then takes features only)");
   command_app
       ->add_flag("--whole", command->whole,
                  "Write model.safetensors instead: the whole network without the training state")
-      ->excludes(cut);
+      ->excludes(cut)
+      ->excludes(cut_after)
+      ->excludes(suffix_only);
   command_app->callback([command] { run(*command); });
 }
 

@@ -18,11 +18,9 @@ FeatureLoader::FeatureLoader(std::shared_ptr<const Dataset> dataset, LoaderOptio
   loader_ = std::make_unique<Loader>(dataset_, options_);
 }
 
-void FeatureLoader::prepare(const std::function<void(double)>& progress) {
-  if (!options_.labels_only || store_ != nullptr) return;
-  std::int64_t row_size = 0;
-  for (const Shape& shape : trunk_->shapes()) row_size += shape.size();
-  auto store = std::make_unique<FeatureStore>(dataset_->size(), row_size, cache_.memory_limit,
+bool FeatureLoader::prepare(const std::function<bool(double share)>& go_on) {
+  if (!options_.labels_only || store_ != nullptr) return true;
+  auto store = std::make_unique<FeatureStore>(dataset_->size(), row_size(), cache_.memory_limit,
                                               cache_.folder);
   Loader images(dataset_, {.batch = evaluation_batch(dataset_->image_shape()),
                            .threads = options_.threads,
@@ -41,13 +39,26 @@ void FeatureLoader::prepare(const std::function<void(double)>& progress) {
       offset += size;
     }
     done += std::ssize(batch->indices);
-    progress(static_cast<double>(done) / static_cast<double>(dataset_->size()));
+    if (!go_on(static_cast<double>(done) / static_cast<double>(dataset_->size()))) return false;
   }
   store_ = std::move(store);
+  return true;
+}
+
+std::int64_t FeatureLoader::row_size() const {
+  std::int64_t size = 0;
+  for (const Shape& shape : trunk_->shapes()) size += shape.size();
+  return size;
+}
+
+std::int64_t FeatureLoader::memory_bytes() const {
+  if (!options_.labels_only) return 0;
+  const std::int64_t bytes = FeatureStore::bytes_of(dataset_->size(), row_size());
+  return bytes > cache_.memory_limit ? 0 : bytes;
 }
 
 void FeatureLoader::start_epoch(std::int64_t epoch, std::int64_t first_batch) {
-  prepare([](double) {});
+  prepare([](double) { return true; });
   loader_->start_epoch(epoch, first_batch);
 }
 

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "core/variable.h"
@@ -36,9 +37,12 @@ class FeatureLoader {
   FeatureLoader(std::shared_ptr<const Dataset> dataset, LoaderOptions options,
                 std::shared_ptr<FrozenTrunk> trunk = nullptr, FeatureCache cache = {});
 
-  /// Computes what is to be computed once; does nothing when that is done or nothing is. `progress`
-  /// gets the share done, 0..1.
-  void prepare(const std::function<void(double)>& progress);
+  /// Computes what is to be computed once; does nothing when that is done or nothing is. `go_on`
+  /// gets the share done, 0..1, after every batch; when it says false, prepare() gives up, keeps
+  /// nothing and gives false.
+  bool prepare(const std::function<bool(double share)>& go_on);
+  /// Bytes of memory that the store takes, or will; 0 when there is none, or it is a file.
+  [[nodiscard]] std::int64_t memory_bytes() const;
   /// The store of the values, null where there is none.
   [[nodiscard]] const FeatureStore* store() const { return store_.get(); }
 
@@ -49,6 +53,7 @@ class FeatureLoader {
   [[nodiscard]] double wait_seconds() const { return loader_->wait_seconds(); }
 
  private:
+  [[nodiscard]] std::int64_t row_size() const;  // values for one image
   [[nodiscard]] std::vector<Tensor> stored(std::span<const std::int64_t> indices);
 
   std::shared_ptr<const Dataset> dataset_;

@@ -29,7 +29,8 @@ int open_unnamed(const std::filesystem::path& folder, std::size_t bytes) {
   const int file = ::mkostemp(name.data(), O_CLOEXEC);
   if (file < 0) fail(folder, bytes, errno);
   ::unlink(name.c_str());
-  const int error = ::posix_fallocate(file, 0, static_cast<off_t>(bytes));
+  int error = EINTR;  // by Ctrl-C, which waits for the end of a batch
+  while (error == EINTR) error = ::posix_fallocate(file, 0, static_cast<off_t>(bytes));
   if (error == 0) return file;
   ::close(file);
   fail(folder, bytes, error);
@@ -40,10 +41,7 @@ int open_unnamed(const std::filesystem::path& folder, std::size_t bytes) {
 FeatureStore::FeatureStore(std::int64_t rows, std::int64_t row_size, std::int64_t memory_limit,
                            const std::filesystem::path& folder)
     : rows_(rows), row_size_(row_size) {
-  constexpr auto kFloat = static_cast<std::int64_t>(sizeof(float));
-  BRANCHY_DCHECK(rows > 0 && row_size > 0);
-  BRANCHY_DCHECK(rows <= std::numeric_limits<std::int64_t>::max() / kFloat / row_size);
-  const std::int64_t bytes = rows * row_size * kFloat;
+  const std::int64_t bytes = bytes_of(rows, row_size);
   bytes_ = static_cast<std::size_t>(bytes);
   in_file_ = bytes > memory_limit;
   const int file = in_file_ ? open_unnamed(folder, bytes_) : -1;
@@ -52,6 +50,13 @@ FeatureStore::FeatureStore(std::int64_t rows, std::int64_t row_size, std::int64_
   const int error = errno;
   if (file >= 0) ::close(file);
   if (data_ == MAP_FAILED) fail(folder, bytes_, error);
+}
+
+std::int64_t FeatureStore::bytes_of(std::int64_t rows, std::int64_t row_size) {
+  constexpr auto kFloat = static_cast<std::int64_t>(sizeof(float));
+  BRANCHY_DCHECK(rows > 0 && row_size > 0);
+  BRANCHY_DCHECK(rows <= std::numeric_limits<std::int64_t>::max() / kFloat / row_size);
+  return rows * row_size * kFloat;
 }
 
 FeatureStore::~FeatureStore() { ::munmap(data_, bytes_); }

@@ -8,8 +8,8 @@
 
 namespace branchy {
 
-/// A table of `rows` x `row_size` floats, zero at first. The file has no name: it goes with the
-/// store, however the program ends.
+/// A table of `rows` x `row_size` floats, zero at first, in memory or in a file. The file has no
+/// name: it goes with the store, however the program ends.
 class FeatureStore {
  public:
   /// More than `memory_limit` bytes lie in a file in `folder`. Throws IoError when there is no
@@ -20,6 +20,7 @@ class FeatureStore {
   FeatureStore(const FeatureStore&) = delete;
   FeatureStore& operator=(const FeatureStore&) = delete;
 
+  [[nodiscard]] static std::int64_t bytes_of(std::int64_t rows, std::int64_t row_size);
   [[nodiscard]] std::span<float> row(std::int64_t index);
   [[nodiscard]] std::int64_t bytes() const { return static_cast<std::int64_t>(bytes_); }
   [[nodiscard]] bool in_file() const { return in_file_; }

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "core/error.h"
+#include "core/kernels/sgd_step.h"
 #include "data/normalization.h"
 #include "layers/model_file.h"
 #include "layers/models/registry.h"
@@ -86,6 +87,10 @@ std::vector<std::string> load_initial_weights(const TrainOptions& options,
   for (const std::string& line :
        import_weights(network, file, import_options(options.weights)).lines())
     lines.push_back(fmt::format("{}: {}", options.init, line));
+  for (const StateEntry& entry : network.state())
+    if (!kernels::all_finite(entry.variable->value()))
+      throw NumericError(fmt::format("[{}] {} holds NaN or infinity; start from other weights",
+                                     options.init, entry.name));
   return lines;
 }
 

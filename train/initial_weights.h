@@ -15,7 +15,8 @@ namespace branchy {
 void complete_from_weights(TrainOptions& options);
 
 /// Fills `network` from the weights; gives what was done, in lines for people. Throws what
-/// import_weights() does, and ConfigError when an early exit of the file hangs elsewhere.
+/// import_weights() does, ConfigError when an early exit of the file hangs elsewhere, and
+/// NumericError when a weight is not finite.
 [[nodiscard]] std::vector<std::string> load_initial_weights(const TrainOptions& options,
                                                             MultiExitNetwork& network);
 

@@ -6,26 +6,27 @@ namespace branchy {
 
 namespace {
 
-volatile std::sig_atomic_t signals_seen = 0;  // a signal handler can reach nothing but a global
+volatile std::sig_atomic_t signal_seen = 0;  // a signal handler can reach nothing but a global
 
-void on_signal(int number) {
-  signals_seen = signals_seen + 1;
-  std::signal(number, SIG_DFL);
+void handle_signals(void (*handler)(int)) {
+  std::signal(SIGINT, handler);
+  std::signal(SIGTERM, handler);
+}
+
+void on_signal(int /*number*/) {
+  signal_seen = 1;
+  handle_signals(SIG_DFL);  // the next one ends the process, whichever it is
 }
 
 }  // namespace
 
 Interrupt::Interrupt() {
-  signals_seen = 0;
-  std::signal(SIGINT, on_signal);
-  std::signal(SIGTERM, on_signal);
+  signal_seen = 0;
+  handle_signals(on_signal);
 }
 
-Interrupt::~Interrupt() {
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
-}
+Interrupt::~Interrupt() { handle_signals(SIG_DFL); }
 
-bool Interrupt::requested() { return signals_seen != 0; }
+bool Interrupt::requested() { return signal_seen != 0; }
 
 }  // namespace branchy

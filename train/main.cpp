@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/provenance.h"
+#include "train/config_file.h"
 #include "train/convert_command.h"
 #include "train/data_command.h"
 #include "train/eval_command.h"
@@ -22,8 +23,8 @@ constexpr int kUsage = 2;
 int run(int argc, char** argv) {
   CLI::App app("branchy trains, evaluates and exports early-exit CNNs on CPUs");
   app.set_version_flag("--version", branchy::version_string());
-  app.set_config("--config", "", "Read flags from this TOML file (sections named after the verbs)");
-  app.allow_config_extras(CLI::config_extras_mode::error);
+  branchy::add_config_file(app, "",
+                           "Read flags from this TOML file (sections named after the verbs)");
   app.require_subcommand(1);
   app.fallthrough();
   branchy::add_train_command(app);

@@ -7,6 +7,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "core/error.h"
 #include "layers/models/registry.h"
 #include "layers/network_summary.h"
 #include "train/network_flags.h"
@@ -128,6 +129,8 @@ void print_blocks(const MultiExitNetwork& network, bool json) {
 
 void run(NetsCommand& command) {
   if (command.network.name.empty()) {
+    if (!command.options.empty() || !command.exit_after.empty())
+      throw ConfigError("[nets] --option and --exit-after are of one network; give --net");
     print_networks(command.network.classes, command.json);
     return;
   }

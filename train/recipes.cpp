@@ -162,6 +162,9 @@ void validate(const RecipeOptions& r) {
   require_range("--end-lr", r.end_rate, 0.0, r.rate);
   require_range("--warmup-epochs", r.warmup_epochs, 0.0, static_cast<double>(r.epochs));
   require_range("--decay-epochs", r.decay_epochs, 0.0, kLargeFlag);
+  for (const double epoch : r.drop_epochs) require_range("--drop-epochs", epoch, 0.0, kLargeFlag);
+  require_range("--drop-factor", r.drop_factor, 1e-12, kLargeFlag);
+  require_range("--clip-norm", r.clip_norm, 0.0, kLargeFlag);
   require_range("--weight-decay", r.weight_decay, 0.0, kLargeFlag);
   require_range("--label-smoothing", r.label_smoothing, 0.0, 0.999);
   require_range("--ema", r.ema_decay, 0.0, 0.999999);

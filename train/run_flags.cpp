@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/threads.h"
+#include "train/config_file.h"
 #include "train/interrupt.h"
 #include "train/network_flags.h"
 #include "train/trainer.h"
@@ -206,10 +207,13 @@ void add_folder_flags(CLI::App& verb, RunFlags& flags) {
                   "Loss weight of each exit, in order, in place of --weighting");
   verb.add_option("--out", o.out, "Run folder")->capture_default_str();
   verb.add_option("--resume", flags.resume,
-                  "Go on with this run folder, bit for bit (same --threads)");
+                  "Go on with this run folder by its config.toml, bit for bit; beside it only "
+                  "--threads may be given");
   verb.add_option("--seed", o.seed, "Seed of weights, order, augmentation and validation split")
       ->capture_default_str();
-  verb.add_option("--threads", o.threads, "Compute threads (0: all CPUs)")->capture_default_str();
+  verb.add_option("--threads", o.threads,
+                  "Compute threads (default: all CPUs; with --resume: as before, which the bits "
+                  "depend on)");
   verb.add_option("--max-steps", o.max_steps, "Stop after this many steps (0: no limit)")
       ->capture_default_str();
   verb.add_option("--checkpoint-seconds", o.checkpoint_seconds,
@@ -238,8 +242,7 @@ TrainOptions options_of_run(const std::string& verb, const std::filesystem::path
     throw IoError("[" + file.string() + "] not found; --resume wants the folder of an earlier run");
   RunFlags flags;
   CLI::App app;
-  app.allow_config_extras(CLI::config_extras_mode::error);
-  app.set_config("--config", file.string());
+  add_config_file(app, file.string(), "");
   add_run_flags(*app.add_subcommand(verb), flags);
   try {
     app.parse(verb);
@@ -250,6 +253,16 @@ TrainOptions options_of_run(const std::string& verb, const std::filesystem::path
   flags.options.network.options = network_options(flags.network_options, flags.exit_after);
   flags.options.out = run;
   return flags.options;
+}
+
+/// A run goes on as it began, but for its threads.
+void refuse_other_flags(const CLI::App& verb, const std::string& run) {
+  for (const CLI::Option* option : verb.get_options())
+    if (option->count() > 0 && option->get_name() != "--resume" &&
+        option->get_name() != "--threads")
+      throw ConfigError(
+          fmt::format("[{}] --resume goes on with the options in {}/config.toml; leave out {}",
+                      verb.get_name(), run, option->get_name()));
 }
 
 TrainOptions options_of_flags(const CLI::App& verb, RunFlags& flags) {
@@ -277,6 +290,7 @@ void add_run_flags(CLI::App& verb, RunFlags& flags) {
 
 void run_training(const CLI::App& verb, RunFlags& flags) {
   const bool resume = !flags.resume.empty();
+  if (resume) refuse_other_flags(verb, flags.resume);
   const bool threads_given = verb.count("--threads") > 0;
   const std::int64_t threads = flags.options.threads;
   TrainOptions o =

@@ -12,13 +12,11 @@
 
 namespace branchy {
 
-Augmentation parse_augmentation(const std::string& name) { return parse_augmentation_name(name); }
-
 DataOptions data_options(const TrainOptions& o) {
   return {.val_count = o.val,
           .seed = static_cast<std::uint64_t>(o.seed),
           .folder = {.side = o.photos.image_size,
-                     .preset = parse_augmentation(o.hyper.augment),
+                     .preset = parse_augmentation_name(o.hyper.augment),
                      .cache = o.photos.cache},
           .split = parse_split_mode(o.photos.split),
           .test_list = o.photos.test_list,
@@ -51,7 +49,18 @@ void validate(const TrainOptions& o) {
 
 namespace {
 
-/// Writes keys and values under a section, as CLI11 reads them back.
+/// In quotes, as the reader of configuration files takes it; it knows no escapes.
+std::string quoted(const std::string& key, const std::string& text) {
+  const bool has_double = text.find('"') != std::string::npos;
+  if (text.find('\n') != std::string::npos || (has_double && text.find('\'') != std::string::npos))
+    throw ConfigError(fmt::format(
+        "[train] --{} holds a line break or quotes of both kinds, which config.toml cannot; rename "
+        "the file or folder",
+        key));
+  return has_double ? fmt::format("'{}'", text) : fmt::format("\"{}\"", text);
+}
+
+/// Writes keys and values under a section, as add_config_file() reads them back.
 class TomlText {
  public:
   explicit TomlText(const std::string& section) : text_("[" + section + "]\n") {}
@@ -59,7 +68,7 @@ class TomlText {
   template <typename Value>
   void put(const std::string& key, const Value& value) {
     if constexpr (std::is_convertible_v<Value, std::string>)
-      text_ += fmt::format("{} = \"{}\"\n", key, value);
+      text_ += fmt::format("{} = {}\n", key, quoted(key, value));
     else
       text_ += fmt::format("{} = {}\n", key, value);
   }
@@ -67,7 +76,9 @@ class TomlText {
     if (!values.empty()) text_ += fmt::format("{} = [{}]\n", key, fmt::join(values, ","));
   }
   void put_list(const std::string& key, const std::vector<std::string>& values) {
-    if (!values.empty()) text_ += fmt::format("{} = [\"{}\"]\n", key, fmt::join(values, "\", \""));
+    std::vector<std::string> items;
+    for (const std::string& value : values) items.push_back(quoted(key, value));
+    if (!items.empty()) text_ += fmt::format("{} = [{}]\n", key, fmt::join(items, ", "));
   }
   [[nodiscard]] const std::string& text() const { return text_; }
 
@@ -83,9 +94,9 @@ void put_recipe(TomlText& toml, const RecipeOptions& h) {
   toml.put("lr", h.rate);
   for (const auto& [name, group] :
        {std::pair{"backbone", h.backbone}, {"exits", h.exits}, {"classifier", h.classifier}}) {
-    if (group.rate > 0.0) toml.put(fmt::format("lr-{}", name), group.rate);
-    if (group.weight_decay >= 0.0)
-      toml.put(fmt::format("weight-decay-{}", name), group.weight_decay);
+    // Also where they say "the recipe's": another recipe would put its own in their place.
+    toml.put(fmt::format("lr-{}", name), group.rate);
+    toml.put(fmt::format("weight-decay-{}", name), group.weight_decay);
   }
   toml.put("end-lr", h.end_rate);
   toml.put("warmup-epochs", h.warmup_epochs);

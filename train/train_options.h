@@ -53,16 +53,14 @@ struct TrainOptions {
   std::int64_t log_every = 10;       ///< steps between lines of metrics.jsonl
 };
 
-/// "none", "crop-flip", "imagenet" or "pacheco"; throws ConfigError otherwise.
-[[nodiscard]] Augmentation parse_augmentation(const std::string& name);
-
 /// Where a run's images come from.
 [[nodiscard]] DataOptions data_options(const TrainOptions& options);
 
 /// Throws ConfigError naming the flag out of range.
 void validate(const TrainOptions& options);
 
-/// A TOML document with every option under [train] or [finetune]; `--config` reads it back.
+/// A TOML document with every option under [train] or [finetune]; `--config` reads it back. Throws
+/// ConfigError for a text that no quotes can hold.
 [[nodiscard]] std::string to_toml(const TrainOptions& options);
 
 }  // namespace branchy

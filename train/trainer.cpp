@@ -18,6 +18,7 @@
 #include "train/image_size.h"
 #include "train/initial_weights.h"
 #include "train/interrupt.h"
+#include "train/out_folder.h"
 #include "train/run_result.h"
 #include "train/validation.h"
 
@@ -29,14 +30,6 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-void make_folder(const std::filesystem::path& folder) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error)
-    throw IoError(fmt::format("[{}] cannot create the run folder: {}; choose another --out",
-                              folder.string(), error.message()));
 }
 
 std::string accuracies(const std::vector<double>& values) {
@@ -51,25 +44,22 @@ std::string accuracies(const std::vector<double>& values) {
 Trainer::Trainer(TrainOptions options, bool resume)
     : options_(std::move(options)), progress_(options_.verb) {
   validate(options_);
-  make_folder(options_.out);
-  if (!resume && !options_.init.empty()) complete_from_weights(options_);
-  open_data();
-  build_network();
-
   const std::filesystem::path last = options_.out / "last.safetensors";
   const bool found = std::filesystem::exists(last);
   if (!resume && found)
     throw ConfigError(
         fmt::format("[{}] {} holds a run already; give another --out, or go on with --resume {}",
                     options_.verb, options_.out.string(), options_.out.string()));
+  if (!resume && !options_.init.empty()) complete_from_weights(options_);
+  open_data();
+  build_network();
   if (found)
     at_ = load_checkpoint(last, state());
   else
     load_weights();
   open_loaders();
   at_.correct.resize(exit_weights_.size());
-  write_file_atomically(options_.out / "config.toml", to_toml(options_));
-  metrics_ = std::make_unique<MetricsLog>(options_.out, at_.step, network_->num_exits());
+  open_folder();
   if (!found) save("last.safetensors");
   progress_.line(fmt::format(
       "{} {}: {} training and {} validation images, {} steps an epoch, {} compute "
@@ -87,6 +77,10 @@ void Trainer::open_data() {
   source_ = std::make_unique<DataSource>(options_.data, data_options(options_));
   train_data_ = source_->train();
   val_data_ = source_->validation();
+  if (options_.val > 0 && options_.val != source_->val_count())
+    throw ConfigError(fmt::format(
+        "[{}] --val {}, but the folder val of {} holds {} images; leave out --val, or give 0",
+        options_.verb, options_.val, options_.data, source_->val_count()));
   options_.val = source_->val_count();
   normalization_ = options_.weights.normalize.empty()
                        ? train_data_->normalization()
@@ -94,8 +88,6 @@ void Trainer::open_data() {
   class_names_ = train_data_->class_names();
   if (!source_->description().empty()) progress_.line(source_->description());
   for (const std::string& message : source_->left_out()) progress_.line("left out: " + message);
-  if (!source_->split_lines().empty())
-    write_file_atomically(options_.out / "split.tsv", source_->split_lines());
 }
 
 void Trainer::build_network() {
@@ -142,14 +134,14 @@ void Trainer::open_loaders() {
   constexpr std::int64_t kMiB = 1 << 20;
   std::shared_ptr<FrozenTrunk> trunk;
   if (network_->frozen().blocks > 0) trunk = std::make_shared<FrozenTrunk>(*network_);
-  const FeatureCache cache{.enabled = options_.finetune.cache_features,
-                           .memory_limit = options_.finetune.feature_memory_mib * kMiB,
-                           .folder = options_.out};
+  FeatureCache cache{.enabled = options_.finetune.cache_features,
+                     .memory_limit = options_.finetune.feature_memory_mib * kMiB,
+                     .folder = options_.out};
   LoaderOptions loading{.batch = options_.hyper.batch,
                         .threads = options_.loader_threads,
                         .seed = static_cast<std::uint64_t>(options_.seed),
                         .shuffle = options_.shuffle,
-                        .augmentation = parse_augmentation(options_.hyper.augment),
+                        .augmentation = parse_augmentation_name(options_.hyper.augment),
                         .normalization = normalization_};
   loader_ = std::make_unique<FeatureLoader>(train_data_, loading, trunk, cache);
   schedule_ = make_schedule(options_.hyper, loader_->batches_per_epoch());
@@ -157,16 +149,28 @@ void Trainer::open_loaders() {
   loading.batch = evaluation_batch(val_data_->image_shape());
   loading.shuffle = false;
   loading.augmentation = Augmentation::kNone;
+  cache.memory_limit -= loader_->memory_bytes();
   val_loader_ = std::make_unique<FeatureLoader>(val_data_, loading, trunk, cache);
+}
+
+void Trainer::open_folder() {
+  const std::string config = to_toml(options_);
+  const std::string split = source_->split_lines();
+  make_out_folder(options_.out);
+  write_file_atomically(options_.out / "config.toml", config);
+  if (!split.empty()) write_file_atomically(options_.out / "split.tsv", split);
+  metrics_ = std::make_unique<MetricsLog>(options_.out, at_.step, network_->num_exits());
 }
 
 void Trainer::compute_features() {
   for (FeatureLoader* loader : {loader_.get(), val_loader_.get()}) {
     if (loader == nullptr) continue;
-    loader->prepare([&](double share) {
+    interrupted_ = !loader->prepare([&](double share) {
       progress_.update(share, loader == loader_.get() ? "frozen trunk on training images"
                                                       : "frozen trunk on validation images");
+      return !Interrupt::requested();
     });
+    if (interrupted_) return;
     if (const FeatureStore* store = loader->store())
       progress_.line(fmt::format("frozen trunk computed once: {} MiB {}", store->bytes() >> 20,
                                  store->in_file() ? "in a file" : "in memory"));
@@ -176,8 +180,8 @@ void Trainer::compute_features() {
 TrainingEnd Trainer::run() {
   const Interrupt interrupt;
   run_start_ = last_save_ = Clock::now();
-  if (!done()) compute_features();
   seconds_before_ = at_.seconds;
+  if (!done()) compute_features();
   while (!done() && !interrupted_) train_epoch();
   at_.seconds = seconds_before_ + seconds_since(run_start_);
   save("last.safetensors");
@@ -208,6 +212,7 @@ void Trainer::train_epoch() {
     if (interrupted_ || (options_.max_steps > 0 && at_.step >= options_.max_steps)) return;
   }
   finish_epoch();
+  interrupted_ = Interrupt::requested();
 }
 
 void Trainer::train_step(const FeatureBatch& batch) {

@@ -1,7 +1,10 @@
 // Trainer: trains a multi-exit network and keeps its run folder.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "data/source.h"
@@ -28,12 +31,14 @@ enum class TrainingEnd { kFinished, kInterrupted };
 /// data order and augmentation are keyed by (seed, epoch, index), the rate by the step.
 class Trainer {
  public:
-  /// Reads the data, builds the network, writes config.toml and, unless `resume`, the checkpoint of
-  /// step 0. With `resume` an existing checkpoint is loaded.
+  /// Reads the data and the initial weights, builds the network, and only then makes the run folder
+  /// and writes config.toml and the checkpoint of step 0: what is refused leaves nothing behind.
+  /// With `resume` an existing checkpoint is loaded instead.
   Trainer(TrainOptions options, bool resume);
   ~Trainer();
 
-  /// Trains to the end, or until SIGINT/SIGTERM (then the state is saved). Throws NumericError at
+  /// Trains to the end, or until SIGINT/SIGTERM: it then finishes the step or the batch of frozen
+  /// values, or the validation of an epoch, and saves the state. Throws NumericError at
   /// the first step whose loss is not finite, naming step and layer.
   TrainingEnd run();
 
@@ -42,6 +47,7 @@ class Trainer {
   void build_network();
   void load_weights();
   void open_loaders();
+  void open_folder();
   void compute_features();
   void train_epoch();
   void train_step(const FeatureBatch& batch);

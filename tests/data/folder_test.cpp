@@ -71,6 +71,17 @@ TEST(ListFolder, RefusesFoldersThatAreNoClasses) {
   expect_error<DataError>([&] { (void)list_folder(root / "parts"); }, {"val", "'3.c'"});
 }
 
+TEST(ListFolder, ALinkToItselfIsNoDirectory) {
+  const test::TemporaryDirectory root;
+  test::write_photos(root.path(), 2, 2);
+  fs::create_symlink("loop", root / "loop");
+  fs::create_symlink("loop.ppm", root / "1.a/loop.ppm");
+  const FolderListing listing = list_folder(root.path());
+  EXPECT_EQ(listing.class_names.size(), 2U);
+  ASSERT_EQ(listing.images.size(), 5U);
+  expect_error<IoError>([&] { (void)read_image(root / listing.images[2].path); }, {"loop.ppm"});
+}
+
 TEST(ListFolder, RefusesNamesWithALineBreak) {
   const test::TemporaryDirectory root;
   test::write_photos(root.path(), 2, 2);

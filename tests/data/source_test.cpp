@@ -202,11 +202,5 @@ TEST(DataSource, OpensCifarAsBefore) {
   expect_error<ConfigError>([] { (void)DataSource("folder:", {}).train(); }, {"folder:"});
 }
 
-TEST(AugmentationName, RoundTrips) {
-  for (const char* name : {"none", "crop-flip", "pacheco", "imagenet"})
-    EXPECT_EQ(augmentation_name(parse_augmentation_name(name)), name);
-  expect_error<ConfigError>([] { (void)parse_augmentation_name("mixup"); }, {"mixup", "imagenet"});
-}
-
 }  // namespace
 }  // namespace branchy

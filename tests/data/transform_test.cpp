@@ -3,6 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <set>
+#include <tuple>
+
+#include "core/error.h"
+#include "tests/support/expect_error.h"
 
 namespace branchy {
 namespace {
@@ -57,6 +61,15 @@ TEST(Augment, CropAndFlipAreShiftsOfAPaddedImage) {
     ASSERT_TRUE(found) << "seed " << seed;
   }
   EXPECT_EQ(seen.size(), 9U * 9U * 2U);
+}
+
+TEST(AugmentationName, RoundTrips) {
+  EXPECT_EQ(parse_augmentation_name("crop-flip"), Augmentation::kCropFlip);
+  EXPECT_EQ(parse_augmentation_name("pacheco"), Augmentation::kPacheco);
+  for (const char* name : {"none", "crop-flip", "pacheco", "imagenet"})
+    EXPECT_EQ(augmentation_name(parse_augmentation_name(name)), name);
+  test::expect_error<ConfigError>([] { (void)parse_augmentation_name("mixup"); },
+                                  {"mixup", "imagenet"});
 }
 
 TEST(Normalize, SubtractsTheMeanAndDividesByTheDeviation) {

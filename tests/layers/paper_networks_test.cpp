@@ -232,6 +232,8 @@ TEST(ExitOptions, RefuseWhatCannotBe) {
   refuses("alexnet", 2, {{"exit-after", "5"}}, {"exit-after", "5", "1 .. 4"});
   refuses("alexnet", 2, {{"exit-after", "3,2"}}, {"3,2", "rising"});
   refuses("alexnet", 2, {{"exit-after", ""}}, {"exit-after", "at least one"});
+  for (const char* places : {"1,", ",1", "1,,2", ","})
+    refuses("alexnet", 2, {{"exit-after", places}}, {places, "rising"});
   refuses("alexnet", 2, {{"exit-after", "1"}, {"exit", "paper"}}, {"exit", "paper", "light"});
   refuses("alexnet", 2, {{"exit-after", "1"}, {"placement", "flops"}}, {"placement", "exit-after"});
   refuses("alexnet", 6, {{"placement", "flops"}}, {"6 early exits", "do not fit"});

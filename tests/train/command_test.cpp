@@ -103,9 +103,16 @@ TEST_F(CommandTest, UsageErrorsExitWithTwo) {
   expect_failure({"profile", "--classes", "1"}, 2, "1 classes");
   expect_failure({"profile", "--exits", "23"}, 2, "23 early exits");
   expect_failure({"profile", "--convention", "flops"}, 2, "ptflops, pthflops, mac");
+  for (const char* places : {"5,", ",5", "5,,7"})
+    expect_failure({"train", "--data", data(), "--out", run, "--val", "80", "--exit-after", places},
+                   2, places);
+  expect_failure({"train", "--data", data(), "--out", run, "--drop-epochs", "nan"}, 2,
+                 "--drop-epochs");
   expect_failure({"nets", "--exits", "2"}, 2, "--net");
+  expect_failure({"nets", "--exit-after", "2"}, 2, "--net");
+  expect_failure({"nets", "--option", "exit=light"}, 2, "--net");
   expect_failure({"nets", "--net", "resnet45"}, 2, "resnet44");
-  EXPECT_FALSE(std::filesystem::exists(folder_ / "never/last.safetensors"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "never"));
 }
 
 TEST_F(CommandTest, NetworksArePrintedWithTheirCounts) {
@@ -159,7 +166,8 @@ TEST_F(CommandTest, DamagedDataNamesTheFile) {
 }
 
 TEST_F(CommandTest, UnwritableOutputIsOneLine) {
-  expect_failure({"train", "--data", data(), "--out", "/proc/branchy"}, 1, "/proc/branchy");
+  expect_failure({"train", "--data", data(), "--val", "80", "--out", "/proc/branchy"}, 1,
+                 "/proc/branchy");
 }
 
 TEST_F(CommandTest, ForeignAndDamagedModelFilesAreRefused) {
@@ -199,6 +207,8 @@ TEST_F(CommandTest, TrainsEvaluatesAndExports) {
       run({BRANCHY, "eval", split + "/model.safetensors", "--data", data(), "--json"});
   EXPECT_EQ(nlohmann::json::parse(again.out)["acc_all"], json["acc_all"]);
   expect_failure({"export", run_folder("run"), "--out", split, "--cut", "3"}, 2, "--cut 3");
+  for (const char* flag : {"--cut=1", "--cut-after=layer2.0", "--suffix-only"})
+    expect_failure({"export", run_folder("run"), "--out", split, "--whole", flag}, 2, "excludes");
   expect_failure({"export", run_folder("run"), "--out", split, "--cut-after", "layer9"}, 2,
                  "layer2.0");
   expect_failure({"eval", split + "/edge.safetensors", "--data", data()}, 2, "one side of a split");
@@ -277,8 +287,29 @@ TEST_F(CommandTest, ConfigurationFileGivesTheSameRunAndUnknownKeysAreRefused) {
   ASSERT_EQ(from_file.code, 0) << from_file.error;
   EXPECT_EQ(tensors_of(folder_ / "flags/last.safetensors"),
             tensors_of(folder_ / "file/last.safetensors"));
+  expect_failure({"train", "--resume", run_folder("flags"), "--epochs", "9"}, 2,
+                 "config.toml; leave out --epochs");
   std::ofstream(folder_ / "odd.toml") << "[train]\nlerning-rate = 3\n";
   expect_failure({"train", "--config", (folder_ / "odd.toml").string()}, 2, "lerning-rate");
+}
+
+TEST_F(CommandTest, FoldersWithOddNamesAreReadBack) {
+  for (const char* name : {"a #1, 'one'", "b \"two\"#2"}) {
+    std::filesystem::create_directory_symlink(folder_.path(), folder_ / (std::string(name) + "="));
+    std::vector<std::string> command = train_command(name, "1");
+    command.insert(command.end(), {"--max-steps", "1"});
+    command[3] = "cifar10:" + run_folder(name) + "=";
+    const Outcome trained = run(command);
+    ASSERT_EQ(trained.code, 0) << trained.error;
+    const Outcome resumed = run({BRANCHY, "train", "--resume", run_folder(name)});
+    EXPECT_EQ(resumed.code, 0) << resumed.error;
+    const Outcome again = run({BRANCHY, "train", "--config", run_folder(name) + "/config.toml",
+                               "--out", run_folder(name) + " again"});
+    EXPECT_EQ(again.code, 0) << again.error;
+  }
+  std::vector<std::string> both = train_command("'\"", "1");
+  expect_failure({both.begin() + 1, both.end()}, 2, "quotes of both kinds");
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "'\""));
 }
 
 TEST_F(CommandTest, OptionsOfTheNetworkTravelWithTheRun) {
@@ -309,7 +340,7 @@ TEST_F(CommandTest, InterruptSavesAndExitsWith130) {
   EXPECT_EQ(child.wait(60s), 130);
   EXPECT_NE(test::read_text(folder_ / "log").find("--resume"), std::string::npos);
   const SafetensorsFile saved(folder_ / "interrupted/last.safetensors");
-  EXPECT_GE(std::stoll(saved.metadata().at("train.step")), 0);
+  EXPECT_GE(std::stoll(saved.metadata().at("train.step")), 1);
 }
 
 // Killed at random moments, also while a checkpoint is written, and resumed each time: the final

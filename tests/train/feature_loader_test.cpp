@@ -99,6 +99,23 @@ TEST_F(FeatureLoaderTest, StoredValuesAreTheSameInMemoryAndInAFile) {
   }
   EXPECT_FALSE(memory.store()->in_file());
   EXPECT_TRUE(file.store()->in_file());
+  EXPECT_EQ(memory.memory_bytes(), memory.store()->bytes());
+  EXPECT_EQ(file.memory_bytes(), 0);
+  EXPECT_EQ(direct.memory_bytes(), 0);
+}
+
+TEST_F(FeatureLoaderTest, StoringStopsWithinABatchWhenToldTo) {
+  FeatureLoader features(images_, shuffled_, trunk_, {.memory_limit = 1 << 30});
+  int batches = 0;
+  EXPECT_FALSE(features.prepare([&](double share) {
+    EXPECT_GT(share, 0.0);
+    ++batches;
+    return false;
+  }));
+  EXPECT_EQ(batches, 1);
+  EXPECT_EQ(features.store(), nullptr);
+  EXPECT_TRUE(features.prepare([](double) { return true; }));
+  EXPECT_NE(features.store(), nullptr);
 }
 
 TEST_F(FeatureLoaderTest, AugmentedImagesAreNotStored) {

@@ -156,7 +156,7 @@ TEST_F(FinetuneTest, ACheckpointOfAnotherOptimizerIsRefused) {
 TEST_F(FinetuneTest, ABlockThatIsNotThereIsRefusedBeforeAnythingIsWritten) {
   TrainOptions o = finetune("never", {"until:layer2.99"});
   test::expect_error<ConfigError>([&] { Trainer(o, false); }, {"layer2.99", "layer2.0"});
-  EXPECT_FALSE(std::filesystem::exists(last("never")));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "never"));
 }
 
 }  // namespace

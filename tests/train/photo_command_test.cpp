@@ -189,11 +189,13 @@ TEST_F(PhotoCommandTest, KilledAndResumedRunEndsWithTheSameBytes) {
 
 TEST_F(PhotoCommandTest, AChangedFolderIsNoticed) {
   ASSERT_EQ(run(train("run")).code, 0);
+  const std::string split = test::read_text(folder_ / "run/split.tsv");
   test::write_file(photos() / kSomeClass / "new.ppm", test::photo_ppm(20, 20, 7));
   const Outcome resumed = run({BRANCHY, "train", "--resume", place("run")});
   EXPECT_EQ(resumed.code, 1);
   EXPECT_NE(resumed.last_error_line().find("the folder has changed"), std::string::npos)
       << resumed.error;
+  EXPECT_EQ(test::read_text(folder_ / "run/split.tsv"), split);
   expect_one_line(run({BRANCHY, "eval", place("run"), "--data", data()}), 2, "--split all");
   expect_one_line(run({BRANCHY_EDGE, "--model", last("run"), "--threshold", "0", "--data", data()}),
                   2, "--split all");
@@ -284,6 +286,22 @@ TEST_F(PhotoCommandTest, OddFoldersAreRefused) {
       run({BRANCHY, "train", "--data", "folder:" + place("absent"), "--out", place("c")}), 1,
       "absent");
   expect_one_line(run({BRANCHY, "train", "--data", "folder:", "--out", place("d")}), 2, "folder:");
+  for (const char* refused : {"a", "b", "c", "d"}) EXPECT_FALSE(fs::exists(folder_ / refused));
+}
+
+TEST_F(PhotoCommandTest, APartFolderDecidesWhatValidates) {
+  for (const char* part : {"train", "val", "test"})
+    test::write_photos(folder_ / "parts" / part, 2, 5);
+  Words command = train("run", {"--max-steps", "1", "--val", "3"});
+  command[3] = "folder:" + place("parts");
+  const Outcome refused = run(command);
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_NE(refused.last_error_line().find("--val 3, but the folder val"), std::string::npos)
+      << refused.error;
+  EXPECT_FALSE(fs::exists(folder_ / "run"));
+  command.back() = "10";
+  ASSERT_EQ(run(command).code, 0);
+  EXPECT_EQ(run({BRANCHY, "train", "--resume", place("run")}).code, 0);
 }
 
 TEST_F(PhotoCommandTest, GreyFourInksAndSixteenBitsAreRead) {

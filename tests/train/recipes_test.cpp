@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <map>
 #include <memory>
 
@@ -114,6 +115,9 @@ TEST(Recipe, NamesTheFlagOutOfRange) {
   rejects("--lr-exits", [](RecipeOptions& r) { r.exits.rate = 1e300; });
   rejects("--weight-decay-classifier", [](RecipeOptions& r) { r.classifier.weight_decay = -2.0; });
   rejects("--weight-decay", [](RecipeOptions& r) { r.weight_decay = -1.0; });
+  rejects("--drop-epochs", [](RecipeOptions& r) { r.drop_epochs = {3.0, -1.0}; });
+  rejects("--drop-factor", [](RecipeOptions& r) { r.drop_factor = 0.0; });
+  rejects("--clip-norm", [](RecipeOptions& r) { r.clip_norm = std::nan(""); });
   rejects("--weighting", [](RecipeOptions& r) { r.weighting = "uneven"; });
   rejects("--patience", [](RecipeOptions& r) { r.patience = -1; });
 }

@@ -97,6 +97,23 @@ TEST_F(TrainerTest, RefusesToOverwriteARun) {
   test::expect_error<ConfigError>([&] { Trainer(o, false); }, {"holds a run already", "--resume"});
 }
 
+TEST_F(TrainerTest, WhatIsRefusedLeavesNoFolder) {
+  const auto refuses = [&](const char* text, const auto& spoil) {
+    TrainOptions o = options("refused");
+    spoil(o);
+    test::expect_error<Error>([&] { Trainer(o, false); }, {text});
+    EXPECT_FALSE(std::filesystem::exists(o.out)) << text;
+  };
+  refuses("--lr", [](TrainOptions& o) { o.hyper.rate = -1.0; });
+  refuses("/nonexistent", [](TrainOptions& o) { o.data = "cifar10:/nonexistent"; });
+  refuses("early exits", [](TrainOptions& o) { o.network.early_exits = 5; });
+  refuses("absent", [](TrainOptions& o) {
+    o.init = "absent";
+    o.weights.normalize = "cifar10";
+  });
+  refuses("quotes", [&](TrainOptions& o) { o.out = folder_ / "'\""; });
+}
+
 TEST_F(TrainerTest, RefusesACheckpointOfAnotherNetworkOrSplit) {
   TrainOptions o = options("other");
   o.max_steps = 1;
@@ -125,7 +142,8 @@ TEST_F(TrainerTest, StopsAtALossThatIsNotFiniteAndKeepsTheLastGoodCheckpoint) {
   TrainOptions poisoned = options("poisoned");
   poisoned.init = (folder_ / "nan.safetensors").string();
   test::expect_error<NumericError>([&] { Trainer(poisoned, false).run(); },
-                                   {"layer1.3.conv1.weight"});
+                                   {"nan.safetensors", "layer1.3.conv1.weight"});
+  EXPECT_FALSE(std::filesystem::exists(poisoned.out));
 
   TrainOptions hot = options("hot");
   hot.hyper.rate = 1e9;
@@ -137,7 +155,7 @@ TEST_F(TrainerTest, StopsAtALossThatIsNotFiniteAndKeepsTheLastGoodCheckpoint) {
   EXPECT_EQ(kept.metadata().at("train.step"), "0");
 }
 
-TEST_F(TrainerTest, ValidationImagesAreNeverTrainedOn) {
+TEST_F(TrainerTest, TheModelRecordsWhatWasHeldOut) {
   TrainOptions o = options("held_out");
   o.max_steps = 1;
   Trainer(o, false).run();
