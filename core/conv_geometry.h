@@ -12,7 +12,8 @@ namespace branchy {
   return room < 0 ? 0 : room / stride + 1;
 }
 
-/// The inverse of conv_output_size for transposed convolution: (size - 1) stride - 2 padding + kernel.
+/// The inverse of conv_output_size for transposed convolution: (size - 1) stride - 2 padding +
+/// kernel.
 [[nodiscard]] constexpr std::int64_t conv_transpose_output_size(std::int64_t size,
                                                                 std::int64_t kernel,
                                                                 std::int64_t stride,

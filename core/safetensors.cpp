@@ -15,13 +15,13 @@
 #include "core/atomic_file.h"
 #include "core/error.h"
 #include "core/half.h"
+#include "core/printable.h"
 #include "core/safetensors_format.h"
 
 namespace branchy {
 
 using detail::kMaxHeaderBytes;
 using detail::kMetadataKey;
-using detail::printable;
 
 static_assert(std::endian::native == std::endian::little, "the format is little-endian");
 

@@ -27,6 +27,9 @@ struct SafetensorsEntry {
   std::span<const std::byte> bytes;  ///< points into the mapped file
 };
 
+/// Bytes of one element ("F32": 4); 0 for a dtype that the format does not have.
+[[nodiscard]] std::uint64_t dtype_bytes(std::string_view dtype);
+
 /// A copy of an F32, F16 or BF16 tensor in float32. Throws DataError, starting with `place`, for
 /// another dtype or a rank above Shape::kMaxRank.
 [[nodiscard]] Tensor to_tensor(const SafetensorsEntry& entry, std::string_view place);

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/printable.h"
 #include "core/safetensors.h"
 #include "core/safetensors_format.h"
 
@@ -16,17 +17,8 @@ namespace branchy {
 
 using detail::kMaxHeaderBytes;
 using detail::kMetadataKey;
-using detail::printable;
 
 static_assert(std::endian::native == std::endian::little, "the format is little-endian");
-
-std::string detail::printable(std::string_view text) {
-  constexpr std::size_t kMaxShown = 80;
-  std::string shown(text.substr(0, kMaxShown));
-  for (char& c : shown)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
-  return text.size() > kMaxShown ? shown + "..." : shown;
-}
 
 namespace {
 
@@ -248,13 +240,10 @@ bool HeaderReader::end_array() {
 
 /// Bytes that dtype and shape ask for; refuses unknown dtypes and products beyond 2^62 bytes.
 std::uint64_t bytes_of(std::string_view place, const std::string& name, const RawEntry& entry) {
-  const auto* dtype = std::find_if(kDtypes.begin(), kDtypes.end(), [&](const DtypeSize& known) {
-    return known.name == entry.dtype;
-  });
-  if (dtype == kDtypes.end())
+  std::uint64_t bytes = dtype_bytes(entry.dtype);
+  if (bytes == 0)
     fail(place, fmt::format("tensor '{}' has the unknown dtype '{}'", printable(name),
                             printable(entry.dtype)));
-  std::uint64_t bytes = dtype->bytes;
   for (const std::int64_t dim : entry.shape) {
     const auto factor = static_cast<std::uint64_t>(dim);
     if (factor != 0 && bytes > kMaxElements / factor)
@@ -331,6 +320,13 @@ void refuse_pytorch(std::span<const std::byte> bytes, std::string_view place) {
 }
 
 }  // namespace
+
+std::uint64_t dtype_bytes(std::string_view dtype) {
+  const auto* const found =
+      std::find_if(kDtypes.begin(), kDtypes.end(),
+                   [dtype](const DtypeSize& known) { return known.name == dtype; });
+  return found == kDtypes.end() ? 0 : found->bytes;
+}
 
 SafetensorsIndex parse_safetensors(std::span<const std::byte> bytes, std::string_view place) {
   if (bytes.size() < kLengthBytes)

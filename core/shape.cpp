@@ -8,7 +8,7 @@
 namespace branchy {
 
 namespace {
-constexpr std::int64_t kMaxElements = std::int64_t{1} << 62;
+constexpr std::int64_t kMaxElements = std::int64_t{1} << 60;  // 2^62 bytes of float32 fit size_t
 }  // namespace
 
 Shape::Shape(std::initializer_list<std::int64_t> dims) { assign({dims.begin(), dims.size()}); }
@@ -25,7 +25,7 @@ void Shape::assign(std::span<const std::int64_t> dims) {
                                    fmt::join(dims, ",")));
     if (dim != 0 && size_ > kMaxElements / dim)
       throw ShapeError(
-          fmt::format("[shape] [{}] has more than 2^62 elements", fmt::join(dims, ",")));
+          fmt::format("[shape] [{}] has more than 2^60 elements", fmt::join(dims, ",")));
     dims_[static_cast<std::size_t>(rank_++)] = dim;
     size_ *= dim;
   }

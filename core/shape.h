@@ -16,7 +16,7 @@ class Shape {
 
   Shape() = default;
   Shape(std::initializer_list<std::int64_t> dims);
-  /// Throws ShapeError for more than kMaxRank dimensions, a negative one, or a product beyond 2^62.
+  /// Throws ShapeError for more than kMaxRank dimensions, a negative one, or a product beyond 2^60.
   explicit Shape(std::span<const std::int64_t> dims);
 
   [[nodiscard]] std::int64_t rank() const { return rank_; }

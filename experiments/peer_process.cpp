@@ -5,11 +5,12 @@
 #include <array>
 #include <charconv>
 #include <cstdio>
-#include <memory>
 #include <string>
+#include <string_view>
 #include <system_error>
 
 #include "core/error.h"
+#include "core/printable.h"
 #include "core/threads.h"
 
 namespace branchy {
@@ -33,15 +34,16 @@ std::string output_of(const std::string& command) {
 
 double peer_figure(const std::string& command, const std::string& unit) {
   const std::string output = output_of(command);
-  const std::size_t end = output.find_last_not_of(' ', output.find(unit) - 1);
-  const bool found = output.find(unit) != std::string::npos && end != std::string::npos;
-  const std::size_t before = found ? output.find_last_not_of("0123456789.", end) : 0;
-  const std::size_t begin = before == std::string::npos ? 0 : before + 1;
+  const std::size_t unit_begin = output.find(unit);
+  std::string_view text;  // that ends with the figure
+  if (unit_begin != std::string::npos) text = std::string_view(output).substr(0, unit_begin);
+  text = text.substr(0, text.find_last_not_of(' ') + 1);
+  text = text.substr(text.find_last_not_of("0123456789.") + 1);
   double figure = 0.0;
-  if (!found ||
-      std::from_chars(output.data() + begin, output.data() + end + 1, figure).ec != std::errc())
-    throw DataError(fmt::format("[peer] '{}' printed no figure in {}: {}", command, unit,
-                                output.substr(0, 200)));
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), figure);
+  if (error != std::errc() || end != text.data() + text.size() || figure <= 0.0)
+    throw DataError(fmt::format("[peer] '{}' printed no figure above 0 in {}: '{}'", command, unit,
+                                printable(output)));
   return figure;
 }
 

@@ -6,8 +6,8 @@
 namespace branchy {
 
 /// Runs `command` in a shell on all CPUs and gives the number before `unit` in its standard output
-/// ("... 457.33 ms/step, ..." with unit "ms/step"). Throws IoError when the command fails,
-/// DataError when it prints no such figure.
+/// ("... 457.33 ms/step, ..." with unit "ms/step"), which is above 0. Throws IoError when the
+/// command fails, DataError when it prints no such figure.
 [[nodiscard]] double peer_figure(const std::string& command, const std::string& unit);
 
 }  // namespace branchy

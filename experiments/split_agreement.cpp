@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <memory>
@@ -28,69 +29,112 @@ struct SplitAgreementCommand {
 /// size or thread count).
 constexpr double kBorder = 1e-5;
 
-std::vector<json> read_lines(const std::string& path) {
+/// A line of `branchy eval --predictions`: what every exit says of one image.
+struct PredictionLine {
+  std::vector<std::int64_t> classes;
+  std::vector<float> confidences;
+};
+
+/// A line of `branchy-edge --out`.
+struct AnswerLine {
+  std::int64_t exit = 0, label = 0;  ///< exits count from 1
+  double confidence = 0.0;
+  bool degraded = false;
+};
+
+void from_json(const json& line, PredictionLine& predictions) {
+  line.at("classes").get_to(predictions.classes);
+  line.at("confidences").get_to(predictions.confidences);
+}
+
+void from_json(const json& line, AnswerLine& answer) {
+  line.at("exit").get_to(answer.exit);
+  line.at("class").get_to(answer.label);
+  line.at("confidence").get_to(answer.confidence);
+  line.at("degraded").get_to(answer.degraded);
+}
+
+/// One value a line. Throws DataError naming the line that is no JSON or lacks a key.
+template <typename Line>
+std::vector<Line> read_lines(const std::string& path) {
   std::ifstream file(path);
   if (!file) throw IoError(fmt::format("[{}] cannot open the file; check the path", path));
-  std::vector<json> lines;
-  for (std::string line; std::getline(file, line);) {
-    lines.push_back(json::parse(line, nullptr, /*allow_exceptions=*/false));
-    if (!lines.back().is_object())
-      throw DataError(fmt::format("[{}] line {} is no JSON object", path, lines.size()));
+  std::vector<Line> lines;
+  for (std::string text; std::getline(file, text);) {
+    try {
+      lines.push_back(json::parse(text).get<Line>());
+    } catch (const json::exception& error) {
+      throw DataError(fmt::format("[{}] line {}: {}", path, lines.size() + 1, error.what()));
+    }
   }
   return lines;
 }
 
-/// The exit that the thresholds choose for one line of `branchy eval --predictions`.
-std::size_t expected_exit(const json& prediction, const std::vector<float>& thresholds) {
-  const auto confidences = prediction.at("confidences").get<std::vector<float>>();
-  for (std::size_t exit = 0; exit + 1 < confidences.size(); ++exit)
-    if (should_exit(confidences[exit], thresholds.at(exit))) return exit;
-  return confidences.size() - 1;
+std::vector<PredictionLine> read_predictions(const std::string& path) {
+  auto lines = read_lines<PredictionLine>(path);
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    const std::size_t exits = lines[i].confidences.size();
+    if (exits == 0 || exits != lines[0].confidences.size() || exits != lines[i].classes.size())
+      throw DataError(fmt::format(
+          "[{}] line {} has {} confidences and {} classes, expected as many as line 1, {}", path,
+          i + 1, exits, lines[i].classes.size(), lines[0].confidences.size()));
+  }
+  return lines;
 }
 
-double distance_to_threshold(const json& prediction, const std::vector<float>& thresholds) {
-  const auto confidences = prediction.at("confidences").get<std::vector<float>>();
+/// Index of the exit that the thresholds, one for each early exit, choose.
+std::size_t expected_exit(const PredictionLine& prediction, const std::vector<float>& thresholds) {
+  for (std::size_t exit = 0; exit < thresholds.size(); ++exit)
+    if (should_exit(prediction.confidences[exit], thresholds[exit])) return exit;
+  return thresholds.size();
+}
+
+double distance_to_threshold(const PredictionLine& prediction,
+                             const std::vector<float>& thresholds) {
   double nearest = 1.0;
   for (std::size_t exit = 0; exit < thresholds.size(); ++exit)
-    nearest = std::min(nearest, std::abs(static_cast<double>(confidences[exit]) -
+    nearest = std::min(nearest, std::abs(static_cast<double>(prediction.confidences[exit]) -
                                          static_cast<double>(thresholds[exit])));
   return nearest;
 }
 
 void run(const SplitAgreementCommand& c) {
-  const auto predictions = read_lines(c.predictions);
-  const auto answers = read_lines(c.answers);
+  const auto predictions = read_predictions(c.predictions);
+  const auto answers = read_lines<AnswerLine>(c.answers);
   if (predictions.size() != answers.size() || predictions.empty())
     throw DataError(fmt::format(
         "[split-agreement] {} predictions and {} answers; expected the same images in both",
         predictions.size(), answers.size()));
-  const auto num_exits = static_cast<std::int64_t>(predictions[0].at("confidences").size());
+  const std::int64_t num_exits = std::ssize(predictions[0].confidences);
   const auto thresholds = resolve_thresholds(parse_thresholds(c.thresholds), num_exits - 1);
   std::size_t agree = 0, border = 0, differ = 0, degraded = 0;
   double largest = 0.0;
   for (std::size_t i = 0; i < predictions.size(); ++i) {
     const std::size_t exit = expected_exit(predictions[i], thresholds);
-    const auto label = predictions[i].at("classes").at(exit).get<std::int64_t>();
-    if (answers[i].at("degraded").get<bool>()) ++degraded;
-    if (answers[i].at("exit") == exit + 1 && answers[i].at("class") == label) {
+    const std::int64_t label = predictions[i].classes[exit];
+    const AnswerLine& answer = answers[i];
+    if (answer.degraded) ++degraded;
+    if (answer.exit == static_cast<std::int64_t>(exit) + 1 && answer.label == label) {
       ++agree;
-      largest = std::max(largest, std::abs(predictions[i].at("confidences").at(exit).get<double>() -
-                                           answers[i].at("confidence").get<double>()));
+      largest = std::max(largest, std::abs(static_cast<double>(predictions[i].confidences[exit]) -
+                                           answer.confidence));
       continue;
     }
     const double distance = distance_to_threshold(predictions[i], thresholds);
     ++(distance <= kBorder ? border : differ);
     fmt::print(
         "image {}: expected exit {} class {}, got exit {} class {}; {:.2e} from a threshold\n", i,
-        exit + 1, label, answers[i].at("exit").dump(), answers[i].at("class").dump(), distance);
+        exit + 1, label, answer.exit, answer.label, distance);
   }
   fmt::print(
       "{} images: {} agree in exit and class, {} within {:.0e} of a threshold, {} differ, {} "
-      "degraded; "
-      "confidences of those that agree differ by at most {:.2e}\n",
+      "degraded; confidences of those that agree differ by at most {:.2e}\n",
       predictions.size(), agree, border, kBorder, differ, degraded, largest);
   if (differ + degraded > 0)
-    throw DataError("[split-agreement] the split system answers differently");
+    throw DataError(
+        fmt::format("[split-agreement] {} answers differ and {} are degraded, expected none; give "
+                    "both sides the same model and thresholds, and let the cloud run",
+                    differ, degraded));
 }
 
 }  // namespace

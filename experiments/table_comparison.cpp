@@ -50,7 +50,8 @@ std::vector<ComparedCell> compare_table(const PaperTable& table, CountedNetworks
     for (std::size_t i = 0; i < table.columns.size(); ++i) {
       const std::string& column = table.columns[i];
       const CellValue value = function->second(networks, row.name, column);
-      if (row.cells[i].empty() && value.text.empty()) continue;  // neither side has such a cell
+      if (row.cells[i].empty() && !value.number && value.text.empty())
+        continue;  // neither side has such a cell
       cells.push_back(compare(row.cells[i], value, table.misprint(row.name, column)));
       cells.back().row = row.name;
       cells.back().column = column;

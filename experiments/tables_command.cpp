@@ -163,8 +163,9 @@ void run(const TablesCommand& command) {
                verdicts[Verdict::kDifferent]);
   }
   if (verdicts[Verdict::kDifferent] > 0)
-    throw DataError(fmt::format("[tables] {} cells differ from the papers; look for '!'",
-                                verdicts[Verdict::kDifferent]));
+    throw DataError(fmt::format("[tables] {} cells differ from the papers; look for {}",
+                                verdicts[Verdict::kDifferent],
+                                command.json ? "the verdict 'different'" : "'!'"));
 }
 
 }  // namespace

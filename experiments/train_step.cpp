@@ -62,6 +62,8 @@ class StepBench {
       weights_.push_back(static_cast<float>(weight));
   }
 
+  [[nodiscard]] const NetworkConfig& network() const { return network_->config(); }
+
   /// Forward, losses, backward and update; gives its milliseconds.
   double step() {
     const auto start = std::chrono::steady_clock::now();
@@ -139,8 +141,11 @@ void run(TrainStepCommand c) {
   const std::vector<double> ours = measure(c, bench, peers);
   nlohmann::ordered_json json;
   for (const auto& [key, value] : provenance()) json[key] = value;
-  json["network"] = c.network.name;
-  json["options"] = c.network.options;
+  const NetworkConfig& network = bench.network();
+  json["network"] = network.name;
+  json["classes"] = network.classes;
+  json["early_exits"] = network.early_exits;
+  json["options"] = network.options;
   json["batch"] = c.batch;
   json["threads"] = c.threads;
   json["ms_per_step"] = ours;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/printable.h"
 #include "infer/http_client.h"
 
 namespace branchy {

@@ -8,12 +8,16 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/printable.h"
+#include "core/provenance.h"
 
 namespace branchy {
 namespace {
 
-constexpr std::string_view kServerMetadata =
-    R"({"name":"branchy","version":"0.1.0","extensions":["binary_tensor_data"]})";
+std::string server_metadata() {
+  return fmt::format(R"({{"name":"branchy","version":"{}","extensions":["binary_tensor_data"]}})",
+                     version_string());
+}
 
 enum class Endpoint { kServer, kLive, kReady, kModel, kModelReady, kInfer, kUnknown };
 
@@ -128,7 +132,7 @@ std::optional<HttpResponse> CloudService::quick(const HttpRequest& request) cons
   } else if (request.method != "GET") {
     return wrong_method("GET");
   }
-  if (route.endpoint == Endpoint::kServer) return json_response(std::string(kServerMetadata));
+  if (route.endpoint == Endpoint::kServer) return json_response(server_metadata());
   if (route.endpoint == Endpoint::kLive) return json_response(R"({"live":true})");
   if (!ready_.load(std::memory_order_acquire)) {
     return error_response(503, "the model is not ready yet");

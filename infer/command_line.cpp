@@ -30,13 +30,11 @@ int run_command_line(CLI::App& app, int argc, char** argv, const std::function<i
   app.set_version_flag("--version", version_string());
   try {
     app.parse(argc, argv);
+    return body ? body() : 0;
   } catch (const CLI::Success& success) {  // --help, --version
     return app.exit(success);
   } catch (const CLI::ParseError& error) {
     return report(app, fmt::format("{}; see {} --help", error.what(), app.get_name()), kUsage);
-  }
-  try {
-    return body();
   } catch (const ConfigError& error) {
     return report(app, error.what(), kUsage);
   } catch (const std::exception& error) {

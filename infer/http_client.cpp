@@ -179,7 +179,7 @@ Result<HttpExchange> HttpClient::exchange(const HttpRequest& request,
   message.method_string(request.method);
   message.target(request.target);
   message.version(11);
-  message.set(http::field::host, fmt::format("{}:{}", impl_->url.host, impl_->url.port));
+  message.set(http::field::host, impl_->url.authority());
   for (const auto& [name, value] : request.headers) message.set(name, value);
   message.body() = request.body;
   message.prepare_payload();

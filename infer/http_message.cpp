@@ -59,10 +59,12 @@ HttpResponse json_response(std::string body) {
   return response;
 }
 
-std::string HttpUrl::to_string() const {
+std::string HttpUrl::authority() const {
   const bool v6 = host.find(':') != std::string::npos;
-  return v6 ? fmt::format("http://[{}]:{}", host, port) : fmt::format("http://{}:{}", host, port);
+  return v6 ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);
 }
+
+std::string HttpUrl::to_string() const { return "http://" + authority(); }
 
 HttpUrl parse_http_url(std::string_view text) {
   constexpr std::string_view kScheme = "http://";

@@ -41,7 +41,9 @@ struct HttpUrl {
   std::string host;
   int port = 80;
 
-  /// `http://host:port`, the host in brackets when it is an IPv6 address.
+  /// `host:port`, the host in brackets when it is an IPv6 address: what the Host header carries.
+  [[nodiscard]] std::string authority() const;
+  /// `http://` and the authority.
   [[nodiscard]] std::string to_string() const;
 };
 

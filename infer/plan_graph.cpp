@@ -6,7 +6,7 @@
 
 #include "core/dnn/inference_convolution.h"
 #include "core/dnn/inference_layout.h"
-#include "core/dnn/inference_pooling.h"
+#include "core/dnn/pooling.h"
 #include "core/error.h"
 
 namespace branchy::detail {
@@ -76,7 +76,7 @@ PlanValue GraphRecorder::activation(PlanValue src, ActivationKind kind) {
 PlanValue GraphRecorder::pool(PlanValue src, const PoolOp& op) {
   PlanOp recorded = op_of(PlanOpKind::kPool);
   recorded.pool = op;
-  return record(std::move(recorded), {src}, dnn::pooling_output_shape(shape(src), op));
+  return record(std::move(recorded), {src}, dnn::pooled_shape(shape(src), op));
 }
 
 PlanValue GraphRecorder::subsample(PlanValue src, const SubsampleOp& op) {

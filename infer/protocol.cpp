@@ -11,6 +11,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "core/printable.h"
+
 namespace branchy {
 namespace {
 
@@ -130,9 +132,8 @@ std::vector<std::int64_t> parse_shape(const json& object, std::string_view place
   if (list.size() > 8) reject("{}: shape has {} dimensions, at most 8", place, list.size());
   std::vector<std::int64_t> shape;
   for (const json& dim : list) {
-    const bool fits = dim.is_number_integer() &&
-                      !(dim.is_number_unsigned() && dim.get<std::uint64_t>() > INT64_MAX);
-    if (!fits) reject("{}: shape holds {}, which is no 64-bit integer", place, dim.type_name());
+    if (!dim.is_number_integer() || is_beyond_int64(dim))
+      reject("{}: shape holds {}, which is no 64-bit integer", place, dim.type_name());
     shape.push_back(dim.get<std::int64_t>());
   }
   return shape;
@@ -150,7 +151,7 @@ void append_number(const json& value, std::vector<std::byte>& bytes, std::string
     number = static_cast<T>(wide);
   } else {
     if (!value.is_number_integer()) reject("{}: data holds a value that is no integer", place);
-    const bool huge = value.is_number_unsigned() && value.get<std::uint64_t>() > INT64_MAX;
+    const bool huge = is_beyond_int64(value);
     const std::int64_t wide = huge ? 0 : value.get<std::int64_t>();
     if (huge || std::cmp_less(wide, std::numeric_limits<T>::min()) ||
         std::cmp_greater(wide, std::numeric_limits<T>::max())) {

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "core/error.h"
-#include "infer/wire_tensor.h"
+#include "core/printable.h"
 
 namespace branchy {
 

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <utility>
 
+#include "core/printable.h"
+
 namespace branchy {
 namespace {
 
@@ -115,16 +117,6 @@ void require_finite(const WireTensor& tensor) {
 
 std::string shape_text(std::span<const std::int64_t> shape) {
   return fmt::format("[{}]", fmt::join(shape, ","));
-}
-
-std::string printable(std::string_view text) {
-  constexpr std::size_t kLongest = 64;
-  std::string clean(text.substr(0, kLongest));
-  for (char& c : clean) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  }
-  if (text.size() > kLongest) clean += "...";
-  return clean;
 }
 
 }  // namespace branchy

@@ -59,7 +59,4 @@ void require_finite(const WireTensor& tensor);
 /// `[1,3,-1]`.
 [[nodiscard]] std::string shape_text(std::span<const std::int64_t> shape);
 
-/// Text from a peer made fit for a message: at most 64 characters, control characters replaced.
-[[nodiscard]] std::string printable(std::string_view text);
-
 }  // namespace branchy

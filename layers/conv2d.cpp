@@ -4,6 +4,7 @@
 
 #include "core/conv_geometry.h"
 #include "core/error.h"
+#include "layers/convolve.h"
 #include "layers/initialization.h"
 
 namespace branchy {
@@ -49,25 +50,7 @@ Variable Conv2d::forward(const Variable& src, const Pass& /*pass*/) {
                                   .padding = params_.padding,
                                   .groups = params_.groups,
                                   .bias = params_.bias};
-  const auto conv = primitives_.get([&](const dnn::Convolution& c) { return c.spec() == spec; },
-                                    [&] { return dnn::Convolution(spec); });
-  Tensor dst = conv->forward(src.value(), weight_.value(), params_.bias ? bias_.value() : Tensor());
-  std::vector<Variable> inputs{src, weight_};
-  if (params_.bias) inputs.push_back(bias_);
-  // d src = transposed convolution of d dst; d weight = correlation of src and d dst;
-  // d bias = d dst summed over samples and pixels (Dumoulin, Visin 2016).
-  return record(kType, std::move(dst), inputs,
-                [conv, src_value = src.value(), weight = weight_.value()](const Tensor& diff_dst,
-                                                                          Wanted wanted) {
-                  std::vector<Tensor> diffs(conv->spec().bias ? 3 : 2);
-                  if (wanted[1] || wanted[2]) {
-                    auto gradients = conv->backward_weights(src_value, diff_dst);
-                    diffs[1] = std::move(gradients.weights);
-                    if (conv->spec().bias) diffs[2] = std::move(gradients.bias);
-                  }
-                  if (wanted[0]) diffs[0] = conv->backward_data(diff_dst, weight);
-                  return diffs;
-                });
+  return convolve(kType, spec, src, weight_, bias_, primitives_);
 }
 
 Cost Conv2d::cost(const Shape& src) const {

@@ -2,6 +2,12 @@
 
 namespace branchy {
 
+Cost total_cost(const std::vector<CostRow>& rows) {
+  Cost total;
+  for (const CostRow& row : rows) total += row.cost;
+  return total;
+}
+
 void Layer::collect_state(const std::string& /*prefix*/, std::vector<StateEntry>& /*state*/) {}
 
 void Layer::profile(const std::string& name, const Shape& src, std::vector<CostRow>& rows) const {

@@ -39,6 +39,8 @@ struct CostRow {
   Cost cost;
 };
 
+[[nodiscard]] Cost total_cost(const std::vector<CostRow>& rows);
+
 class Layer;
 /// A small configuration with the input shape it is tested on; tests run over all of them.
 struct LayerCase {

@@ -4,10 +4,12 @@
 #include <fmt/ranges.h>
 
 #include <charconv>
+#include <cmath>
 #include <set>
 #include <sstream>
 
 #include "core/error.h"
+#include "core/printable.h"
 #include "layers/models/registry.h"
 #include "layers/name_list.h"
 #include "layers/network_options.h"
@@ -51,7 +53,7 @@ class MetadataReader {
     std::int64_t number = 0;
     const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
     if (error != std::errc() || end != value.data() + value.size() || number < low || number > high)
-      fail(key, "is '" + value + "'", fmt::format("expected an integer in {} .. {}", low, high));
+      refuse_value(key, fmt::format("an integer in {} .. {}", low, high));
     return number;
   }
 
@@ -62,9 +64,9 @@ class MetadataReader {
     for (std::size_t i = 0; good && i < values.size(); ++i) {
       const std::string& part = parts[i];
       const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), values[i]);
-      good = error == std::errc() && end == part.data() + part.size();
+      good = error == std::errc() && end == part.data() + part.size() && std::isfinite(values[i]);
     }
-    if (!good) fail(key, "is '" + text(key) + "'", "expected three numbers separated by commas");
+    if (!good) refuse_value(key, "three numbers separated by commas");
     return values;
   }
 
@@ -77,6 +79,11 @@ class MetadataReader {
       fail(kOptionsKey, "is wrong", error.what());
     }
     return options;
+  }
+
+  /// For a value that is there; it is shown.
+  [[noreturn]] void refuse_value(const std::string& key, const std::string& expected) const {
+    fail(key, fmt::format("is '{}'", printable(text(key))), "expected " + expected);
   }
 
   [[noreturn]] void fail(const std::string& key, const std::string& came,
@@ -131,8 +138,8 @@ ModelInfo parse_model_info(const SafetensorsFile& file) {
   constexpr std::int64_t kMaxCount = 1000000;
   const MetadataReader reader(file);
   if (reader.text("format") != kFormat)
-    reader.fail("format", "is '" + reader.text("format") + "'",
-                fmt::format("expected '{}'; see `branchy convert` for weights of others", kFormat));
+    reader.refuse_value("format",
+                        fmt::format("'{}'; see `branchy convert` for weights of others", kFormat));
   ModelInfo info;
   info.config = {.name = reader.text("network"),
                  .classes = reader.integer("classes", 2, kMaxCount),
@@ -156,7 +163,7 @@ ModelInfo parse_model_info(const SafetensorsFile& file) {
   const std::string& seed = reader.text("val.seed");
   const auto [end, error] = std::from_chars(seed.data(), seed.data() + seed.size(), info.val_seed);
   if (error != std::errc() || end != seed.data() + seed.size())
-    reader.fail("val.seed", "is '" + seed + "'", "expected an integer of 64 bits");
+    reader.refuse_value("val.seed", "an integer of 64 bits");
   info.cut = reader.text("cut");
   info.data_split = reader.optional_text("data.split");
   info.data_transforms = reader.optional_text("data.transforms");

@@ -169,10 +169,4 @@ void copy_state(MultiExitNetwork& from, MultiExitNetwork& to) {
     target[i].variable->mutable_value().copy_from(source[i].variable->value());
 }
 
-Cost total_cost(const std::vector<CostRow>& rows) {
-  Cost total;
-  for (const CostRow& row : rows) total += row.cost;
-  return total;
-}
-
 }  // namespace branchy

@@ -104,6 +104,4 @@ class MultiExitNetwork {
 /// Copies every parameter and buffer; both networks have the same configuration.
 void copy_state(MultiExitNetwork& from, MultiExitNetwork& to);
 
-[[nodiscard]] Cost total_cost(const std::vector<CostRow>& rows);
-
 }  // namespace branchy

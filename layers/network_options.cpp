@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "core/printable.h"
 
 namespace branchy {
 
@@ -24,10 +25,11 @@ bool parse(const std::string& text, Number& number) {
 void add_option(NetworkOptions& options, const std::string& text) {
   const std::size_t equals = text.find('=');
   if (equals == std::string::npos || equals == 0 || text.find('\n') != std::string::npos)
-    throw ConfigError(fmt::format("[network] option '{}', expected KEY=VALUE", text));
+    throw ConfigError(fmt::format("[network] option '{}', expected KEY=VALUE", printable(text)));
   const std::string key = text.substr(0, equals);
   if (!options.emplace(key, text.substr(equals + 1)).second)
-    throw ConfigError(fmt::format("[network] option {} is given twice; leave one out", key));
+    throw ConfigError(
+        fmt::format("[network] option {} is given twice; leave one out", printable(key)));
 }
 
 std::vector<std::string> to_lines(const NetworkOptions& options) {
@@ -103,16 +105,17 @@ std::vector<std::int64_t> OptionReader::integers(const std::string& key,
 void OptionReader::finish() const {
   for (const auto& [key, value] : options_)
     if (std::find(known_.begin(), known_.end(), key) == known_.end())
-      throw ConfigError(known_.empty()
-                            ? fmt::format("[{}] has no option '{}', nor any other", network_, key)
-                            : fmt::format("[{}] has no option '{}'; its options are: {}", network_,
-                                          key, fmt::join(known_, ", ")));
+      throw ConfigError(
+          known_.empty()
+              ? fmt::format("[{}] has no option '{}', nor any other", network_, printable(key))
+              : fmt::format("[{}] has no option '{}'; its options are: {}", network_,
+                            printable(key), fmt::join(known_, ", ")));
 }
 
 void OptionReader::fail(const std::string& key, const std::string& expected) const {
   const auto found = options_.find(key);
   throw ConfigError(fmt::format("[{}] option {} is '{}', expected {}", network_, key,
-                                found == options_.end() ? "" : found->second, expected));
+                                found == options_.end() ? "" : printable(found->second), expected));
 }
 
 }  // namespace branchy

@@ -51,9 +51,7 @@ Variable PredictorStage::forward(const Variable& src, const Pass& pass) {
 Cost PredictorStage::cost(const Shape& src) const {
   std::vector<CostRow> rows;
   profile("", src, rows);
-  Cost total;
-  for (const CostRow& row : rows) total += row.cost;
-  return total;
+  return total_cost(rows);
 }
 
 PlanValue PredictorStage::lower(PlanBuilder& plan, PlanValue src) const {

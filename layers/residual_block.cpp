@@ -48,9 +48,7 @@ Variable ResidualBlock::shortcut(const Variable& src, const Pass& pass) {
 Cost ResidualBlock::cost(const Shape& src) const {
   std::vector<CostRow> rows;
   profile("", src, rows);
-  Cost total;
-  for (const CostRow& row : rows) total += row.cost;
-  return total;
+  return total_cost(rows);
 }
 
 PlanValue ResidualBlock::lower(PlanBuilder& plan, PlanValue src) const {

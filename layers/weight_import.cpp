@@ -153,6 +153,7 @@ class Importer {
         network_.state({.first_block = 0, .end_block = 0, .first_exit = exit, .last_exit = exit});
     const bool is_final = exit == network_.num_exits();
     const std::set<std::string> head = head_of(state);
+    if (is_final) final_head_ = head;
     for (const StateEntry& entry : state) {
       if (options_.replace_head && (head.contains(entry.name) || !fits_or_absent(entry))) {
         used_.insert(file_name(entry.name));
@@ -259,7 +260,8 @@ class Importer {
           return name.find(".shortcut.") != std::string::npos;
         }))
       remedy = "a network without projections has the option shortcut=option-a";
-    else if (std::ssize(missing_) <= 2)
+    else if (std::all_of(missing_.begin(), missing_.end(),
+                         [&](const std::string& name) { return final_head_.contains(name); }))
       remedy = "give --replace-head to start the classifier anew";
     throw DataError(fmt::format("[{}] {} tensors of {} missing by the names of {} ({}); {}", place_,
                                 missing_.size(), network_.config().name,
@@ -296,6 +298,7 @@ class Importer {
   std::map<std::string, Variable*> variables_;
   std::set<std::string> used_;  // names in the file
   std::vector<std::string> missing_, misfits_;
+  std::set<std::string> final_head_;  // by the network's names
 };
 
 }  // namespace

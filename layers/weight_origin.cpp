@@ -16,11 +16,6 @@ constexpr const char* kDtype = "origin.dtype";
 constexpr const char* kSorted = "sorted";
 constexpr const char* kAsInNetwork = "network";
 
-std::size_t element_bytes(const std::string& dtype) {
-  if (dtype == "I64" || dtype == "F64" || dtype == "U64") return 8;
-  return dtype == "F16" || dtype == "BF16" ? 2 : 4;
-}
-
 }  // namespace
 
 StoredTensor::StoredTensor(const SafetensorsEntry& entry)
@@ -36,8 +31,8 @@ Tensor fold_bias(const Tensor& mean, const Tensor& bias) {
 
 bool less_in_file(const std::pair<std::string, SafetensorsEntry>& a,
                   const std::pair<std::string, SafetensorsEntry>& b) {
-  const std::size_t bytes_a = element_bytes(a.second.dtype);
-  const std::size_t bytes_b = element_bytes(b.second.dtype);
+  const std::uint64_t bytes_a = dtype_bytes(a.second.dtype);
+  const std::uint64_t bytes_b = dtype_bytes(b.second.dtype);
   return bytes_a != bytes_b ? bytes_a > bytes_b : a.first < b.first;
 }
 

@@ -1,26 +1,12 @@
 #include "core/dnn/inference_pooling.h"
 
-#include <fmt/core.h>
-
-#include "core/conv_geometry.h"
 #include "core/dnn/inference_impl.h"
+#include "core/dnn/pooling.h"
 
 namespace branchy::dnn {
 
-Shape pooling_output_shape(const Shape& src, const PoolOp& op) {
-  if (src.rank() != 4)
-    throw ShapeError(fmt::format("[plan pooling] src {} has no height and width", src.to_string()));
-  if (op.kernel == 0) return {src[0], src[1], 1, 1};
-  const Shape dst{src[0], src[1], conv_output_size(src[2], op.kernel, op.stride, op.padding),
-                  conv_output_size(src[3], op.kernel, op.stride, op.padding)};
-  if (dst[2] < 1 || dst[3] < 1)
-    throw ShapeError(fmt::format("[plan pooling] src {} is smaller than the window {}",
-                                 src.to_string(), op.kernel));
-  return dst;
-}
-
 InferencePrimitive make_inference_pooling(const ValueLayout& src, const PoolOp& op) {
-  const Shape dst = pooling_output_shape(src.shape, op);
+  const Shape dst = pooled_shape(src.shape, op);
   return make_primitive("plan pooling", src.shape, [&](InferencePrimitive::Impl& impl) {
     using Dims = dnnl::memory::dims;
     const bool global = op.kernel == 0;

@@ -5,8 +5,7 @@
 
 namespace branchy::dnn {
 
+/// Gives pooled_shape(); throws ShapeError as that does.
 [[nodiscard]] InferencePrimitive make_inference_pooling(const ValueLayout& src, const PoolOp& op);
-/// Shape of the result ([N,C,1,1] for kernel 0); throws ShapeError when the window does not fit.
-[[nodiscard]] Shape pooling_output_shape(const Shape& src, const PoolOp& op);
 
 }  // namespace branchy::dnn

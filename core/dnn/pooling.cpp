@@ -9,6 +9,8 @@
 namespace branchy::dnn {
 
 Shape pooled_shape(const Shape& src, const PoolOp& op) {
+  if (src.rank() != 4)
+    throw ShapeError(fmt::format("[pool] src is {}, expected [N,C,H,W]", src.to_string()));
   if (op.kernel == 0) return {src[0], src[1], 1, 1};
   const Shape dst{src[0], src[1], conv_output_size(src[2], op.kernel, op.stride, op.padding),
                   conv_output_size(src[3], op.kernel, op.stride, op.padding)};

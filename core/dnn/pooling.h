@@ -33,7 +33,8 @@ class Pooling {
   std::unique_ptr<Impl> impl_;
 };
 
-/// The shape that pooling gives; throws ShapeError when the window does not fit.
+/// The shape that pooling of [N,C,H,W] gives, [N,C,1,1] for kernel 0; throws ShapeError for another
+/// rank and when the window does not fit.
 [[nodiscard]] Shape pooled_shape(const Shape& src, const PoolOp& op);
 
 }  // namespace branchy::dnn

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 #include "core/error.h"
 #include "layers/batch_norm2d.h"
 #include "layers/flatten.h"
@@ -18,9 +20,10 @@ const std::vector<std::string>& exit_head_kinds() {
 }
 
 LayerPtr exit_head(const std::string& kind, const Shape& feature, std::int64_t classes, Rng& rng) {
-  if (kind != "light" && kind != "bnpool" && kind != "flatten")
-    throw ConfigError(fmt::format("[exit] kind '{}', expected one of: {}", kind,
-                                  fmt::join(exit_head_kinds(), ", ")));
+  const std::vector<std::string>& kinds = exit_head_kinds();
+  if (std::find(kinds.begin(), kinds.end(), kind) == kinds.end())
+    throw ConfigError(
+        fmt::format("[exit] kind '{}', expected one of: {}", kind, fmt::join(kinds, ", ")));
   const std::int64_t channels = feature[1];
   auto layers = std::make_unique<Sequential>();
   if (kind == "bnpool")

@@ -1,7 +1,9 @@
 #include "layers/models/exit_placement.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/error.h"
@@ -31,13 +33,18 @@ bool reaches(PlacementRule rule, std::int64_t count, std::int64_t total, std::in
 
 }  // namespace
 
+const std::vector<std::string>& placement_rule_names() {
+  static const std::vector<std::string> names{"flops", "pareto", "fibonacci", "every-block"};
+  return names;
+}
+
 PlacementRule parse_placement_rule(const std::string& name) {
-  if (name == "flops") return PlacementRule::kFlops;
-  if (name == "pareto") return PlacementRule::kPareto;
-  if (name == "fibonacci") return PlacementRule::kFibonacci;
-  if (name == "every-block") return PlacementRule::kEveryBlock;
-  throw ConfigError(fmt::format(
-      "[placement] rule '{}', expected one of: flops, pareto, fibonacci, every-block", name));
+  const std::vector<std::string>& names = placement_rule_names();
+  const auto found = std::find(names.begin(), names.end(), name);
+  if (found == names.end())
+    throw ConfigError(
+        fmt::format("[placement] rule '{}', expected one of: {}", name, fmt::join(names, ", ")));
+  return static_cast<PlacementRule>(found - names.begin());
 }
 
 std::vector<std::int64_t> cumulative_counts(std::span<const MultiExitNetwork::Block> blocks,
@@ -63,6 +70,10 @@ std::vector<std::int64_t> place_exits(PlacementRule rule, std::span<const std::i
           places, num_exits));
     num_exits = places;
   }
+  if (num_exits > places)  // before the shares are computed, which such a number could overflow
+    throw ConfigError(fmt::format(
+        "[placement] {} early exits do not fit: there are places after {} blocks; take fewer exits",
+        num_exits, places));
   std::vector<std::int64_t> after;
   for (std::int64_t block = 0; block < places && std::ssize(after) < num_exits; ++block)
     if (reaches(rule, cumulative[static_cast<std::size_t>(block)], total, std::ssize(after) + 1,
@@ -70,7 +81,7 @@ std::vector<std::int64_t> place_exits(PlacementRule rule, std::span<const std::i
       after.push_back(block + 1);
   if (std::ssize(after) < num_exits)
     throw ConfigError(fmt::format(
-        "[placement] {} early exits do not fit: the rule finds places for {} after {} blocks; "
+        "[placement] {} early exits do not fit: the rule finds places for {} among {} blocks; "
         "take fewer exits, or places by hand with exit-after",
         num_exits, after.size(), places));
   return after;

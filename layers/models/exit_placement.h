@@ -18,6 +18,8 @@ namespace branchy {
 ///   every-block  after each block but the last, whatever the counts
 enum class PlacementRule { kFlops, kPareto, kFibonacci, kEveryBlock };
 
+/// The names of the rules in the order of the enumeration.
+[[nodiscard]] const std::vector<std::string>& placement_rule_names();
 /// Throws ConfigError listing the names.
 [[nodiscard]] PlacementRule parse_placement_rule(const std::string& name);
 

@@ -74,8 +74,7 @@ std::vector<PaperExit> wanted_exits(const NetworkConfig& config, OptionReader& o
   kinds.insert(kinds.begin(), own_kind);
   const std::string kind = options.choice("exit", kinds);
   static_cast<void>(options.text("exit-after"));
-  std::vector<std::string> rules{"flops", "pareto", "fibonacci", "every-block"};
-  const std::string rule = options.choice("placement", rules);
+  const std::string rule = options.choice("placement", placement_rule_names());
   options.finish();
   if (by_hand && options.has("placement"))
     options.fail("placement", "nothing, as exit-after gives the places already");

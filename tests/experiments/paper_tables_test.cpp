@@ -73,6 +73,21 @@ TEST(TableComparison, TellsEqualMisprintedAndDifferentCells) {
   EXPECT_EQ(compare_table(one_cell("89.52", {wrong}), networks).at(0).verdict, Verdict::kDifferent);
 }
 
+// Milliseconds are a number without an exact figure behind it.
+TEST(TableComparison, MissesNoCellThatOnlyBranchyHas) {
+  CountedNetworks networks;
+  PaperTable table = one_cell("");
+  table.id = "dong-send";
+  table.rows[0].name = "1 Mbit/s";
+  const auto cells = compare_table(table, networks);
+  ASSERT_EQ(cells.size(), 1U);
+  EXPECT_EQ(cells[0].verdict, Verdict::kDifferent);
+  table.id = "dong-III";
+  table.rows[0].name = "ResNet44 exit 2";
+  table.columns = {"step 3"};
+  EXPECT_TRUE(compare_table(table, networks).empty()) << "neither side has a third step";
+}
+
 TEST(TableComparison, RefusesWhatNothingComputes) {
   CountedNetworks networks;
   PaperTable table = one_cell("1");

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "core/provenance.h"
 #include "infer/cloud_client.h"
 #include "infer/threshold_list.h"
 #include "tests/infer/loopback.h"
@@ -62,6 +63,7 @@ class CloudServiceTest : public testing::Test {
 
 TEST_F(CloudServiceTest, AnswersHealthAndMetadata) {
   EXPECT_THAT(get("/v2").body, HasSubstr("binary_tensor_data"));
+  EXPECT_THAT(get("/v2").body, HasSubstr(version_string()));
   for (const char* path : {"/v2/health/live", "/v2/health/ready", "/v2/models/net/ready",
                            "/v2/models/net/versions/1", "/v2/models/net/versions/1/ready"}) {
     EXPECT_EQ(get(path).status, 200) << path;

@@ -98,6 +98,20 @@ TEST(HttpClient, ResendsOnceWhenAKeptConnectionWasClosed) {
   EXPECT_EQ(num_connections, 5);
 }
 
+TEST(HttpClient, NamesTheHostThatItMeans) {
+  std::string request;
+  int port = 0;
+  {
+    const FakePeer peer([&](RawSocket& socket) {
+      request = socket.read_until("\r\n\r\n");
+      socket.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    });
+    port = peer.port();
+    ASSERT_TRUE(get(port).ok());
+  }
+  EXPECT_THAT(request, ::testing::HasSubstr("Host: 127.0.0.1:" + std::to_string(port) + "\r\n"));
+}
+
 TEST(HttpClient, SkipsInterimAnswers) {
   const FakePeer peer(
       answering("HTTP/1.1 100 Continue\r\n\r\n"
@@ -111,6 +125,8 @@ TEST(HttpUrl, ReadsHostAndPort) {
   EXPECT_EQ(parse_http_url("http://127.0.0.1:8000").port, 8000);
   EXPECT_EQ(parse_http_url("http://cloud/").host, "cloud");
   EXPECT_EQ(parse_http_url("http://[::1]:81").to_string(), "http://[::1]:81");
+  EXPECT_EQ(parse_http_url("http://[::1]:81").authority(), "[::1]:81");
+  EXPECT_EQ(parse_http_url("http://cloud").authority(), "cloud:80");
   for (const char* bad : {"", "cloud", "https://x", "http://", "http://x:0", "http://x:65536",
                           "http://x:y", "http://x/y", "http://u@x", "http://[::1", "http://x:"}) {
     test::expect_error<ConfigError>([&] { (void)parse_http_url(bad); }, {"[url]", bad});

@@ -130,8 +130,13 @@ TEST(MobileNetV2, PlacesBranchesByOtherRulesAndByHand) {
         static_cast<void>(places(257, kDefaultExits, {{"exit-after", "99"}}));
       },
       {"99", "0 .. 17"});
+  // Early stages of the network are the expensive ones: the later shares find no block.
+  test::expect_error<ConfigError>([] { static_cast<void>(places(257, 18)); },
+                                  {"18 early exits", "do not fit", "the rule finds"});
   test::expect_error<ConfigError>([] { static_cast<void>(places(257, 20)); },
-                                  {"20 early exits", "do not fit"});
+                                  {"20 early exits", "do not fit", "18 blocks"});
+  test::expect_error<ConfigError>([] { static_cast<void>(places(257, INT64_MAX)); },
+                                  {"9223372036854775807 early exits", "18 blocks"});
 }
 
 TEST(MobileNetV2, HasTheBranchesOfThePaper) {

@@ -168,8 +168,10 @@ INSTANTIATE_TEST_SUITE_P(
                       BadValue{"classes", "three"}, BadValue{"early_exits", "-1"},
                       BadValue{"part.first_exit", "0"}, BadValue{"part.end_block", "1e9"},
                       BadValue{"class_names", "bird\nboat"}, BadValue{"normalize.mean", "0.1,0.2"},
-                      BadValue{"normalize.std", "0.4,0,0.6"}, BadValue{"val.count", "many"},
-                      BadValue{"val.seed", "12x"}),
+                      BadValue{"normalize.mean", "0.1,nan,0.3"},
+                      BadValue{"normalize.std", "0.4,0,0.6"},
+                      BadValue{"normalize.std", "0.4,inf,0.6"}, BadValue{"val.count", "many"},
+                      BadValue{"classes", "3\n\x1b[2J"}, BadValue{"val.seed", "12x"}),
     [](const auto& test_case) {
       std::string name = test_case.param.key + std::to_string(test_case.index);
       for (char& letter : name)

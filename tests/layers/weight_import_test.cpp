@@ -402,6 +402,29 @@ TEST_F(WeightImport, AnotherWidthOrNetworkIsRefused) {
       {"chenyaofo has projections", "option-a"});
 }
 
+TEST(WeightOrigin, OrdersBySizeOfElementThenByName) {
+  const std::vector<NamedEntry> ordered{{"z", {"I64", {}, {}}},  {"a", {"F32", {}, {}}},
+                                        {"b", {"F32", {}, {}}},  {"a", {"I16", {}, {}}},
+                                        {"b", {"BF16", {}, {}}}, {"a", {"BOOL", {}, {}}}};
+  EXPECT_TRUE(std::is_sorted(ordered.begin(), ordered.end(), less_in_file));
+  EXPECT_TRUE(std::is_sorted(ordered.rbegin(), ordered.rend(),
+                             [](const auto& a, const auto& b) { return less_in_file(b, a); }));
+}
+
+TEST_F(WeightImport, TheRemedyFitsWhatIsMissing) {
+  const auto import_without = [&](const std::string& name) {
+    const auto network = make(kMobileNet);
+    PublishedFile file(torchvision_mobilenet(), *network, {});
+    std::erase_if(file.entries(), [&](const auto& entry) { return entry.first == name; });
+    file.write(folder_ / "part");
+    import_weights(*network, folder_ / "part");
+  };
+  expect_error<DataError>([&] { import_without("classifier.1.bias"); },
+                          {"1 tensors", "(classifier.1.bias)", "--replace-head"});
+  expect_error<DataError>([&] { import_without("features.4.conv.2.weight"); },
+                          {"(features.4.conv.2.weight)", "give the network and family"});
+}
+
 TEST_F(WeightImport, FilesOfPyTorchAreExplained) {
   const auto path = folder_ / "resnet44.th";
   write_file_atomically(path, "PK\x03\x04" + std::string(100, 'x'));
