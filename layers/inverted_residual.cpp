@@ -74,9 +74,7 @@ Variable InvertedResidual::forward_body(const Variable& src, const Pass& pass) {
 Cost InvertedResidual::cost(const Shape& src) const {
   std::vector<CostRow> rows;
   profile("", src, rows);
-  Cost total;
-  for (const CostRow& row : rows) total += row.cost;
-  return total;
+  return total_cost(rows);
 }
 
 PlanValue InvertedResidual::lower(PlanBuilder& plan, PlanValue src) const {
