@@ -174,12 +174,9 @@ TEST(MobileNetV2, HasWidthsAndNamesOfPublishedFiles) {
 }
 
 TEST(MobileNetV2, RefusesOptionsOutOfRange) {
-  for (const auto& [key, value] : Options{{"input", "8"}, {"width", "0"}, {"variant", "v3"}})
-    test::expect_error<ConfigError>(
-        [&] {
-          static_cast<void>(make(10, 0, {{key, value}}));
-        },
-        {"mobilenet_v2", key, value});
+  for (const auto& option : Options{{"input", "8"}, {"width", "0"}, {"variant", "v3"}})
+    test::expect_error<ConfigError>([&] { static_cast<void>(make(10, 0, {option})); },
+                                    {"mobilenet_v2", option.first, option.second});
 }
 
 }  // namespace

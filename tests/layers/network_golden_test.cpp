@@ -166,9 +166,10 @@ class NetworkGolden : public ::testing::TestWithParam<GoldenCase> {
   [[nodiscard]] Range range_of(const StateEntry& entry) const {
     const Tensor& tensor = entry.variable->value();
     const std::int64_t rank = tensor.shape().rank();
-    if (rank > 1)
-      return {0.0, std::sqrt((rank == 4 ? 6.0 : 1.0) /
-                             static_cast<double>(tensor.size() / tensor.dim(0)))};
+    if (rank > 1) {
+      const std::int64_t fan_in = tensor.size() / tensor.dim(0);
+      return {0.0, std::sqrt((rank == 4 ? 6.0 : 1.0) / static_cast<double>(fan_in))};
+    }
     if (entry.name.ends_with("running_var")) return {1.0, 0.5};
     if (entry.name.ends_with("running_mean")) return {0.0, 2.0};
     const std::string layer = entry.name.substr(0, entry.name.rfind('.'));

@@ -329,7 +329,8 @@ class WeightImport : public ::testing::Test {
 TEST_F(WeightImport, ListsUnmatchedNamesInBothDirections) {
   auto source = make(kOptionA);
   PublishedFile file(cifar_resnet("", "linear"), *source, {.prefix = "module."});
-  file.entries().push_back({"module.aux.weight", file.entries().front().second});
+  const auto first = file.entries().front().second;
+  file.entries().emplace_back("module.aux.weight", first);
   const auto path = folder_ / "a.safetensors";
   file.write(path);
   NetworkConfig config = kOptionA;

@@ -132,7 +132,7 @@ TEST_F(CommandTest, NetworksArePrintedWithTheirCounts) {
   ASSERT_EQ(blocks.code, 0) << blocks.error;
   EXPECT_NE(blocks.out.find("111428352"), std::string::npos) << blocks.out;
   std::vector<std::string> with_json = command;
-  with_json.push_back("--json");
+  with_json.emplace_back("--json");
   const auto trunk = nlohmann::json::parse(run(with_json).out).at("trunk");
   EXPECT_EQ(trunk.at(5).at("exit"), "exits.1");
   EXPECT_EQ(trunk.at(13).at("exit"), "exits.2");
