@@ -77,6 +77,7 @@ class TomlText {
   }
   void put_list(const std::string& key, const std::vector<std::string>& values) {
     std::vector<std::string> items;
+    items.reserve(values.size());
     for (const std::string& value : values) items.push_back(quoted(key, value));
     if (!items.empty()) text_ += fmt::format("{} = [{}]\n", key, fmt::join(items, ", "));
   }
