@@ -3,13 +3,14 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <array>
 #include <charconv>
-#include <cmath>
 #include <set>
-#include <sstream>
 
 #include "core/error.h"
 #include "core/printable.h"
+#include "layers/metadata_reader.h"
 #include "layers/models/registry.h"
 #include "layers/name_list.h"
 #include "layers/network_options.h"
@@ -21,80 +22,9 @@ namespace {
 constexpr std::string_view kFormat = "branchy-1";
 /// Lines KEY=VALUE; left out when there are none, as in files older than the key.
 constexpr const char* kOptionsKey = "options";
-
-std::vector<std::string> split(const std::string& text, char separator) {
-  std::vector<std::string> parts;
-  std::istringstream stream(text);
-  for (std::string part; std::getline(stream, part, separator);) parts.push_back(part);
-  return parts;
-}
-
-/// Reads typed values out of the metadata of one file; every error names file and key.
-class MetadataReader {
- public:
-  explicit MetadataReader(const SafetensorsFile& file) : file_(file) {}
-
-  [[nodiscard]] const std::string& text(const std::string& key) const {
-    const auto found = file_.metadata().find(key);
-    if (found == file_.metadata().end())
-      fail(key, "is missing", "the file was not written by branchy; see `branchy convert`");
-    return found->second;
-  }
-
-  /// "" when the key is missing.
-  [[nodiscard]] std::string optional_text(const std::string& key) const {
-    const auto found = file_.metadata().find(key);
-    return found == file_.metadata().end() ? "" : found->second;
-  }
-
-  [[nodiscard]] std::int64_t integer(const std::string& key, std::int64_t low,
-                                     std::int64_t high) const {
-    const std::string& value = text(key);
-    std::int64_t number = 0;
-    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
-    if (error != std::errc() || end != value.data() + value.size() || number < low || number > high)
-      refuse_value(key, fmt::format("an integer in {} .. {}", low, high));
-    return number;
-  }
-
-  [[nodiscard]] std::array<float, 3> three_floats(const std::string& key) const {
-    const auto parts = split(text(key), ',');
-    std::array<float, 3> values{};
-    bool good = parts.size() == values.size();
-    for (std::size_t i = 0; good && i < values.size(); ++i) {
-      const std::string& part = parts[i];
-      const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), values[i]);
-      good = error == std::errc() && end == part.data() + part.size() && std::isfinite(values[i]);
-    }
-    if (!good) refuse_value(key, "three numbers separated by commas");
-    return values;
-  }
-
-  [[nodiscard]] NetworkOptions options() const {
-    NetworkOptions options;
-    if (!file_.metadata().contains(kOptionsKey)) return options;
-    try {
-      for (const std::string& line : split(text(kOptionsKey), '\n')) add_option(options, line);
-    } catch (const ConfigError& error) {
-      fail(kOptionsKey, "is wrong", error.what());
-    }
-    return options;
-  }
-
-  /// For a value that is there; it is shown.
-  [[noreturn]] void refuse_value(const std::string& key, const std::string& expected) const {
-    fail(key, fmt::format("is '{}'", printable(text(key))), "expected " + expected);
-  }
-
-  [[noreturn]] void fail(const std::string& key, const std::string& came,
-                         const std::string& expected) const {
-    throw DataError(
-        fmt::format("[{}] metadata '{}' {}; {}", file_.path().string(), key, came, expected));
-  }
-
- private:
-  const SafetensorsFile& file_;
-};
+constexpr const char* kTemperaturesKey = "temperatures";
+constexpr std::array<std::string_view, 5> kRecordPrefixes = {"calibration.", "policy.", "adapt.",
+                                                             "predictor.", "codec."};
 
 }  // namespace
 
@@ -103,10 +33,6 @@ Metadata to_metadata(const ModelInfo& info) {
                     {"network", info.config.name},
                     {"classes", std::to_string(info.config.classes)},
                     {"early_exits", std::to_string(info.config.early_exits)},
-                    {"part.first_block", std::to_string(info.part.first_block)},
-                    {"part.end_block", std::to_string(info.part.end_block)},
-                    {"part.first_exit", std::to_string(info.part.first_exit)},
-                    {"part.last_exit", std::to_string(info.part.last_exit)},
                     {"class_names", fmt::format("{}", fmt::join(info.class_names, "\n"))},
                     {"normalize.mean", fmt::format("{}", fmt::join(info.mean, ","))},
                     {"normalize.std", fmt::format("{}", fmt::join(info.std, ","))},
@@ -116,7 +42,14 @@ Metadata to_metadata(const ModelInfo& info) {
   if (!info.config.options.empty())
     metadata.emplace(kOptionsKey,
                      fmt::format("{}", fmt::join(to_lines(info.config.options), "\n")));
+  add_part(metadata, "part.", info.part);
   // Absent when unknown, as in the files of earlier versions.
+  if (!info.temperatures.empty())
+    metadata[kTemperaturesKey] = fmt::format("{}", fmt::join(info.temperatures, ","));
+  for (const auto& [key, value] : info.records) {
+    BRANCHY_DCHECK(is_record_key(key));
+    metadata[key] = value;
+  }
   if (!info.data_split.empty()) metadata["data.split"] = info.data_split;
   if (!info.data_transforms.empty()) metadata["data.transforms"] = info.data_transforms;
   if (!info.data_test_list.empty())
@@ -129,9 +62,19 @@ bool is_model_file(const SafetensorsFile& file) {
   return found != file.metadata().end() && found->second.starts_with("branchy");
 }
 
+bool is_record_key(std::string_view key) {
+  return !is_attachment_key(key) &&
+         std::any_of(kRecordPrefixes.begin(), kRecordPrefixes.end(),
+                     [&](std::string_view prefix) { return key.starts_with(prefix); });
+}
+
+float ModelInfo::temperature(std::int64_t exit) const {
+  return temperatures.empty() ? 1.0F : temperatures.at(static_cast<std::size_t>(exit - 1));
+}
+
 bool is_extra_tensor(std::string_view name) {
-  return name.starts_with(kOptimizerPrefix) || name.starts_with(kAveragePrefix) ||
-         name.starts_with(kOriginPrefix);
+  return is_attachment_tensor(name) || name.starts_with(kOptimizerPrefix) ||
+         name.starts_with(kAveragePrefix) || name.starts_with(kOriginPrefix);
 }
 
 ModelInfo parse_model_info(const SafetensorsFile& file) {
@@ -144,12 +87,9 @@ ModelInfo parse_model_info(const SafetensorsFile& file) {
   info.config = {.name = reader.text("network"),
                  .classes = reader.integer("classes", 2, kMaxCount),
                  .early_exits = reader.integer("early_exits", 0, kMaxCount),
-                 .options = reader.options()};
-  info.part = {.first_block = reader.integer("part.first_block", 0, kMaxCount),
-               .end_block = reader.integer("part.end_block", 0, kMaxCount),
-               .first_exit = reader.integer("part.first_exit", 1, kMaxCount),
-               .last_exit = reader.integer("part.last_exit", 0, kMaxCount)};
-  info.class_names = split(reader.text("class_names"), '\n');
+                 .options = reader.options(kOptionsKey)};
+  info.part = reader.part("part.");
+  info.class_names = split_text(reader.text("class_names"), '\n');
   if (!info.class_names.empty() &&
       static_cast<std::int64_t>(info.class_names.size()) != info.config.classes)
     reader.fail("class_names", fmt::format("has {} names", info.class_names.size()),
@@ -167,7 +107,15 @@ ModelInfo parse_model_info(const SafetensorsFile& file) {
   info.cut = reader.text("cut");
   info.data_split = reader.optional_text("data.split");
   info.data_transforms = reader.optional_text("data.transforms");
-  info.data_test_list = split(reader.optional_text("data.test_list"), '\n');
+  info.data_test_list = split_text(reader.optional_text("data.test_list"), '\n');
+  info.temperatures = reader.floats(kTemperaturesKey);
+  if (!info.temperatures.empty() && std::ssize(info.temperatures) != info.config.early_exits + 1)
+    reader.fail(kTemperaturesKey, fmt::format("has {} numbers", info.temperatures.size()),
+                fmt::format("expected one for each of {} exits", info.config.early_exits + 1));
+  for (const float temperature : info.temperatures)
+    if (!(temperature > 0.0F)) reader.refuse_value(kTemperaturesKey, "positive numbers");
+  for (const auto& [key, value] : file.metadata())
+    if (is_record_key(key)) info.records.emplace(key, value);
   return info;
 }
 
@@ -203,7 +151,7 @@ void load_state(const SafetensorsFile& file, const std::string& prefix,
 
 LoadedModel load_model(const std::filesystem::path& path) {
   const SafetensorsFile file(path);
-  LoadedModel model{parse_model_info(file), nullptr};
+  LoadedModel model{parse_model_info(file), nullptr, {}};
   Rng rng(0);
   try {
     model.network = make_network(model.info.config, rng);
@@ -223,15 +171,18 @@ LoadedModel load_model(const std::filesystem::path& path) {
   const std::string average(kAveragePrefix);
   const bool averaged = !state.empty() && file.contains(average + state.front().name);
   load_state(file, averaged ? average : "", state, /*exact=*/true);
+  model.attachments = load_attachments(file);
   return model;
 }
 
-void save_model(const std::filesystem::path& path, MultiExitNetwork& network,
-                const ModelInfo& info) {
+void save_model(const std::filesystem::path& path, MultiExitNetwork& network, const ModelInfo& info,
+                const Attachments& attachments) {
   std::map<std::string, Tensor> tensors;
   for (const StateEntry& entry : network.state(info.part))
     tensors.emplace(entry.name, entry.variable->value());
-  write_safetensors(path, tensors, to_metadata(info));
+  Metadata metadata = to_metadata(info);
+  add_attachments(attachments, tensors, metadata);
+  write_safetensors(path, tensors, metadata);
 }
 
 }  // namespace branchy

@@ -2,13 +2,16 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/safetensors.h"
+#include "layers/attachment.h"
 #include "layers/network.h"
 
 namespace branchy {
@@ -32,7 +35,19 @@ struct ModelInfo {
   /// Of photographs: how they were split and made square (DataSource); "" when unknown.
   std::string data_split, data_transforms;
   std::vector<std::string> data_test_list;  ///< paths of the test images, if a list named them
+  /// Positive, one for each exit of the whole network: softmax takes logits / temperature. Empty
+  /// when the exits are not calibrated: 1 for all.
+  std::vector<float> temperatures = {};
+  /// What was chosen or learned about the model after training, in metadata under the keys of
+  /// `is_record_key`; whoever writes a record reads it.
+  std::map<std::string, std::string> records = {};
+
+  [[nodiscard]] float temperature(std::int64_t exit) const;
 };
+
+/// Whether a key is a record's: begins with calibration. policy. adapt. predictor. or codec. and
+/// does not describe an attached network.
+[[nodiscard]] bool is_record_key(std::string_view key);
 
 /// The metadata that describes `info`; the inverse of `parse_model_info`.
 [[nodiscard]] Metadata to_metadata(const ModelInfo& info);
@@ -46,6 +61,7 @@ struct ModelInfo {
 struct LoadedModel {
   ModelInfo info;
   std::unique_ptr<MultiExitNetwork> network;
+  Attachments attachments;
 };
 [[nodiscard]] LoadedModel load_model(const std::filesystem::path& path);
 
@@ -58,8 +74,8 @@ struct LoadedModel {
 void load_state(const SafetensorsFile& file, const std::string& prefix,
                 const std::vector<StateEntry>& state, bool exact);
 
-/// Writes the part of the network that `info.part` names.
-void save_model(const std::filesystem::path& path, MultiExitNetwork& network,
-                const ModelInfo& info);
+/// Writes the part of the network that `info.part` names, and the attachments.
+void save_model(const std::filesystem::path& path, MultiExitNetwork& network, const ModelInfo& info,
+                const Attachments& attachments = {});
 
 }  // namespace branchy

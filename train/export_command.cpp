@@ -46,7 +46,7 @@ std::int64_t cut_blocks(const ExportCommand& c, const MultiExitNetwork& network)
 void export_whole(const ExportCommand& c, LoadedModel& model) {
   const std::filesystem::path file = c.out / "model.safetensors";
   make_out_folder(c.out);
-  save_model(file, *model.network, model.info);
+  save_model(file, *model.network, model.info, model.attachments);
   fmt::print("{}: the whole network, exits 1 to {}, {} bytes\n", file.string(),
              model.network->num_exits(), std::filesystem::file_size(file));
 }
