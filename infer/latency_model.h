@@ -14,10 +14,10 @@ namespace branchy {
 /// Milliseconds that one sample spends in the parts of a split network. Index 0 is exit 1; the
 /// device's parts are those of ExitCosts::num_device_exits.
 struct PartTimes {
-  std::vector<double> trunk;  ///< between exit n-1 and exit n
-  std::vector<double> exit;   ///< exit n
-  double predictor = 0;       ///< paid by every sample when a policy uses its scores
-  double encoder = 0;         ///< paid by samples that are sent
+  std::vector<double> trunk = {};  ///< between exit n-1 and exit n
+  std::vector<double> exit = {};   ///< exit n
+  double predictor = 0;            ///< paid by every sample when a policy uses its scores
+  double encoder = 0;              ///< paid by samples that are sent
 };
 
 /// O / speed for every part (eq. 11 of Dong et al., first term). `encoder_operations` are those of
@@ -32,7 +32,7 @@ struct PartTimes {
 /// Eq. (11) of Dong, Mao, Zhang 2022 with what it leaves at 0:
 ///   latency = device + [sent] (encoder + bits / bandwidth + round trip + server)
 struct LatencyModel {
-  PartTimes parts;
+  PartTimes parts = {};
   double sent_bytes = 0;     ///< of one sample that goes to the server; a mean when they differ
   double round_trip_ms = 0;  ///< of a message without content and its answer
   double server_ms = 0;      ///< the rest of the network there

@@ -33,8 +33,8 @@ struct LayerTimes {
   std::int64_t classes = 0, early_exits = 0;
   std::string cpu;
   std::int64_t threads = 0;
-  std::int64_t runs = 0;                ///< timed runs behind each median
-  std::vector<Block> blocks;            ///< in order of depth
+  std::int64_t runs = 0;                 ///< timed runs behind each median
+  std::vector<Block> blocks;             ///< in order of depth
   std::map<std::int64_t, double> trunk;  ///< by exit: the piece of trunk before it
   std::map<std::int64_t, double> exits;  ///< by exit
   std::optional<double> predictor, encoder, decoder;
