@@ -7,7 +7,7 @@
 #include <string>
 
 #include "core/atomic_file.h"
-#include "core/error.h"
+#include "core/threads.h"
 #include "train/adapt_inputs.h"
 #include "train/adaptation.h"
 #include "train/interrupt.h"
@@ -79,6 +79,7 @@ void warn_of_infeasible(const Adaptation& adaptation) {
 void run(const AdaptCommand& c) {
   const AdaptMethod method = parse_adapt_method(c.method);
   const Interrupt interrupt;
+  set_num_threads(1);  // the regression networks are too small for more
   AdaptInputs inputs = load_adapt_inputs(c.flags);
   const SettingGrid grid = make_grid(c, inputs);
   const Adaptation adaptation(grid,

@@ -1,4 +1,4 @@
-// The verb `branchy adapt`: thresholds that keep a mean-latency limit at every bandwidth.
+// `branchy adapt`.
 #pragma once
 
 namespace CLI {

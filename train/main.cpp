@@ -13,6 +13,7 @@
 #include "train/export_command.h"
 #include "train/finetune_command.h"
 #include "train/nets_command.h"
+#include "train/plan_command.h"
 #include "train/profile_command.h"
 #include "train/train_command.h"
 
@@ -37,6 +38,7 @@ int run(int argc, char** argv) {
   branchy::add_nets_command(app);
   branchy::add_data_command(app);
   branchy::add_adapt_command(app);
+  branchy::add_plan_command(app);
   try {
     app.parse(argc, argv);
     return 0;
