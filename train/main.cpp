@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/provenance.h"
+#include "train/adapt_command.h"
 #include "train/config_file.h"
 #include "train/convert_command.h"
 #include "train/data_command.h"
@@ -12,6 +13,7 @@
 #include "train/export_command.h"
 #include "train/finetune_command.h"
 #include "train/nets_command.h"
+#include "train/plan_command.h"
 #include "train/profile_command.h"
 #include "train/train_command.h"
 
@@ -35,6 +37,8 @@ int run(int argc, char** argv) {
   branchy::add_profile_command(app);
   branchy::add_nets_command(app);
   branchy::add_data_command(app);
+  branchy::add_adapt_command(app);
+  branchy::add_plan_command(app);
   try {
     app.parse(argc, argv);
     return 0;
