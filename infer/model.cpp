@@ -17,6 +17,10 @@ ServedModel load_served_model(const std::filesystem::path& path) {
   ServedModel model;
   model.info = loaded.info;
   model.attachments = loaded.attachments;
+  for (const MultiExitNetwork::Block& block : network.blocks())
+    model.block_names.push_back(block.name);
+  for (const MultiExitNetwork::Exit& exit : network.exits())
+    model.exit_depths.push_back(exit.after_block);
   model.plan = Plan::lower(network, loaded.info.part);
   const NetworkPart& part = loaded.info.part;
   if (part.first_block == 0) model.image_shape = network.input_shape();

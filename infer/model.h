@@ -5,7 +5,9 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "infer/plan.h"
 #include "layers/model_file.h"
@@ -26,6 +28,8 @@ struct ServedModel {
   std::optional<Shape>
       feature_shape;            ///< at the cut, for batch size 1; nothing for a whole network
   std::int64_t cut_blocks = 0;  ///< trunk blocks before the cut; all for a whole network
+  std::vector<std::string> block_names;   ///< of the whole trunk
+  std::vector<std::int64_t> exit_depths;  ///< trunk blocks before each exit of the whole network
   /// What ExitScores and FeatureCoder are made from; an edge file has the codec's encoder, a cloud
   /// file the decoder.
   Attachments attachments;
