@@ -17,8 +17,8 @@ enum class LosslessStage { kNone, kZstd, kRange };
 [[nodiscard]] LosslessStage parse_lossless(std::string_view name);
 [[nodiscard]] std::string_view to_string(LosslessStage stage);
 
-/// Occurrences of every level, by channel of the code, at least 1 each: [channels][2^bits].
-using LevelCounts = std::vector<std::vector<std::uint32_t>>;
+/// How often each level comes, by channel of the code: [channels][2^bits], see to_frequencies().
+using LevelFrequencies = std::vector<std::vector<std::uint32_t>>;
 
 /// The records `codec.*` of ModelInfo.
 struct CodecRecord {
@@ -26,7 +26,7 @@ struct CodecRecord {
   std::int64_t bits = 8;  ///< `codec.bits`: 8 or 4
   float scale = 0.0F;     ///< `codec.scale`: maximum of the encoder's output over the training set
   LosslessStage lossless = LosslessStage::kNone;  ///< `codec.lossless`
-  LevelCounts counts;         ///< `codec.counts`: of the training set, for the range coder
+  LevelFrequencies frequencies;  ///< `codec.frequencies`: of the training set, for the range coder
   std::string device_digest;  ///< `codec.device_digest`: part_digest() of what lies before the cut
   /// `codec.feature_range`: least and greatest value of the feature over the training set.
   float feature_min = 0.0F, feature_max = 0.0F;

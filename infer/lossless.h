@@ -16,8 +16,8 @@ namespace branchy {
 /// zstd frame of them, or the output of the range coder over the levels. 3. None is longer.
 class LosslessCoder {
  public:
-  /// `count` levels of `record.bits` bits, `record.counts` tables with as many levels each, in
-  /// equal shares; both agree (the caller has checked).
+  /// `count` levels of `record.bits` bits, as many channels as `record.frequencies` in equal
+  /// shares (the caller has checked).
   LosslessCoder(const CodecRecord& record, std::int64_t count);
   ~LosslessCoder();
   LosslessCoder(LosslessCoder&&) noexcept;
