@@ -12,6 +12,7 @@
 #include "train/export_command.h"
 #include "train/finetune_command.h"
 #include "train/nets_command.h"
+#include "train/predictor_command.h"
 #include "train/profile_command.h"
 #include "train/train_command.h"
 
@@ -32,6 +33,7 @@ int run(int argc, char** argv) {
   branchy::add_eval_command(app);
   branchy::add_export_command(app);
   branchy::add_convert_command(app);
+  branchy::add_predictor_command(app);
   branchy::add_profile_command(app);
   branchy::add_nets_command(app);
   branchy::add_data_command(app);
