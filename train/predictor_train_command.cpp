@@ -5,7 +5,6 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
-#include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -15,14 +14,11 @@
 #include "infer/policies/max_probability.h"
 #include "infer/threshold_list.h"
 #include "layers/models/exit_predictor.h"
-#include "layers/models/registry.h"
 #include "layers/network_summary.h"
 #include "train/checkpoint.h"
 #include "train/interrupt.h"
-#include "train/logits_cache.h"
 #include "train/predictor_data.h"
-#include "train/predictor_record.h"
-#include "train/predictor_training.h"
+#include "train/predictor_run.h"
 #include "train/progress.h"
 
 namespace branchy {
@@ -32,32 +28,13 @@ namespace {
 using nlohmann::ordered_json;
 
 struct TrainCommand {
-  std::string model, kind = "ours", lambda, labels = "train", augment = "crop-flip", reads_after;
+  std::string model, lambda, labels = "train", augment = "crop-flip";
   std::filesystem::path out;
   PredictorDataRequest data{.images = {}, .views = {.views = 4, .seed = 1}, .cache = {}};
-  RecipeOptions recipe = predictor_recipe(0);
+  PredictorRunOptions run;
   std::int64_t feature_memory_mib = 2048, threads = 0;
   bool json = false;
 };
-
-/// Passes that show about this many views: minutes, not the paper's 220 epochs.
-constexpr double kViewsToSee = 400000.0;
-
-/// Trunk blocks before the value: a block's name, else the depth of exit 1 for kind feature.
-std::int64_t reads_after(const TrainCommand& c, const MultiExitNetwork& network) {
-  if (!c.reads_after.empty()) return network.blocks_through(c.reads_after);
-  return c.kind == kFeaturePredictor ? network.exit(1).after_block : 0;
-}
-
-/// Of all targets, the share of ones at each exit.
-std::vector<double> shares_of_ones(const Tensor& targets) {
-  std::vector<double> shares(static_cast<std::size_t>(targets.dim(1)));
-  const auto values = targets.data();
-  for (std::size_t i = 0; i < values.size(); ++i)
-    shares[i % shares.size()] +=
-        static_cast<double>(values[i]) / static_cast<double>(targets.dim(0));
-  return shares;
-}
 
 [[noreturn]] void stop_interrupted(Progress& bar, const std::string& kept) {
   bar.line("interrupted; " + kept);
@@ -74,41 +51,24 @@ PredictorData open_data(const TrainCommand& c, const LoadedModel& model, Progres
   return std::move(*data);
 }
 
-PredictorLosses train(const TrainCommand& c, MultiExitNetwork& predictor, PredictorSamples& samples,
-                      const Tensor& targets, const RecipeOptions& recipe, Progress& bar) {
-  const bool prepared = samples.prepare([&](double share) {
-    bar.update(share, "what the predictor reads");
-    return !Interrupt::requested();
-  });
-  std::optional<PredictorLosses> losses;
-  if (prepared)
-    losses = train_predictor(predictor, samples, targets, recipe, [&](const PredictorStep& step) {
-      bar.update(step.share,
-                 fmt::format("epoch {}/{} loss {:.4f}", step.epoch, step.epochs, step.loss));
-      return !Interrupt::requested();
-    });
-  if (!losses) stop_interrupted(bar, c.out.string() + " was not written");
-  return std::move(*losses);
-}
-
-void report(const TrainCommand& c, const PredictorRecord& record, const PredictorLosses& losses,
-            const Tensor& targets, const MultiExitNetwork& predictor, double seconds) {
-  const Cost cost = whole_cost(predictor);
-  const auto ones = shares_of_ones(targets);
+void report(const TrainCommand& c, const TrainedPredictor& trained, double seconds) {
+  const Cost cost = whole_cost(*trained.network);
+  const PredictorRecord& record = trained.record;
   if (!c.json) {
     fmt::print("{}: kind {}, {} operations (ptflops), {} parameters, trained in {:.0f} s\n",
-               c.out.string(), c.kind, cost.ptflops, cost.parameters, seconds);
+               c.out.string(), record.kind, cost.ptflops, cost.parameters, seconds);
     fmt::print(
-        "thresholds {}: {:.4f} of the views reach them; loss {:.4f} in the first epoch, {:.4f} "
-        "in the last\n",
-        fmt::join(record.thresholds, " "), fmt::join(ones, " "), losses.front(), losses.back());
+        "thresholds {}: {:.4f} of the views reach them; loss {:.4f} in the first epoch, {:.4f} in "
+        "the last\n",
+        fmt::join(record.thresholds, " "), fmt::join(trained.shares_of_ones, " "),
+        trained.losses.front(), trained.losses.back());
     return;
   }
   ordered_json json;
   for (const auto& [key, value] : provenance()) json[key] = value;
   json.update(ordered_json{{"model", c.model},
                            {"out", c.out.string()},
-                           {"kind", c.kind},
+                           {"kind", record.kind},
                            {"labels", label_source_name(record.labels)},
                            {"thresholds", record.thresholds},
                            {"temperatures", record.temperatures},
@@ -118,8 +78,8 @@ void report(const TrainCommand& c, const PredictorRecord& record, const Predicto
                            {"network_digest", record.network_digest},
                            {"operations", cost.ptflops},
                            {"parameters", cost.parameters},
-                           {"share_of_ones", ones},
-                           {"losses", losses},
+                           {"share_of_ones", trained.shares_of_ones},
+                           {"losses", trained.losses},
                            {"seconds", seconds}});
   fmt::print("{}\n", json.dump(2));
 }
@@ -131,43 +91,27 @@ void run(TrainCommand c) {
   if (!(model.info.part == model.network->whole()))
     throw ConfigError(fmt::format(
         "[predictor] {} holds one side of a split; give the run or whole model", c.model));
-  c.data.labels = parse_label_source(c.labels);
+  c.data.labels = c.run.labels = parse_label_source(c.labels);
   c.data.views.augmentation = parse_augmentation_name(c.augment);
-  PredictorRecord record;
-  record.kind = c.kind;
-  record.labels = c.data.labels;
-  record.reads_after = reads_after(c, *model.network);
-  const NetworkConfig config = predictor_config(*model.network, c.kind, record.reads_after);
-  record.thresholds =
-      resolve_thresholds(parse_thresholds(c.lambda), model.network->num_exits() - 1);
-  record.temperatures = early_temperatures(model);
+  c.data.views.seed = c.run.seed;
+  c.run.memory_limit = c.feature_memory_mib << 20;
+  const std::int64_t early = model.network->num_exits() - 1;
+  const auto thresholds = resolve_thresholds(parse_thresholds(c.lambda), early);
 
   Progress bar("predictor train");
   const Interrupt interrupt;
+  require_predictor_fits(*model.network, c.run);
   const PredictorData data = open_data(c, model, bar);
-  RecipeOptions recipe = c.recipe;
-  if (recipe.epochs == 0)
-    recipe.epochs = std::max<std::int64_t>(
-        1, std::llround(kViewsToSee / static_cast<double>(data.rows.size())));
-  const auto seed = c.data.views.seed;
-  PredictorSamples samples(*model.network, config, record.reads_after, data.views, data.rows,
-                           {.batch = recipe.batch,
-                            .seed = seed,
-                            .normalization = {model.info.mean, model.info.std},
-                            .memory_limit = c.feature_memory_mib << 20});
-  Rng rng({seed, 0x70726564});  // "pred"
-  std::shared_ptr<MultiExitNetwork> predictor = make_network(config, rng);
-  const Tensor targets = predictor_targets(data.confidences, record.thresholds);
-  const PredictorLosses losses = train(c, *predictor, samples, targets, recipe, bar);
-  record.selection = data.selection;
-  record.training = fmt::format("{}, {} epochs, batch {}, rate {} to {}, weight decay {}, seed {}",
-                                data.description, recipe.epochs, recipe.batch, recipe.rate,
-                                recipe.end_rate, recipe.weight_decay, seed);
-  record.network_digest = network_digest(*model.network);
-  attach_predictor(model, predictor, record);
+  PredictorRun run(model, data, c.run);
+  const auto trained = run.train(thresholds, [&](double share, std::string_view text) {
+    bar.update(share, text);
+    return !Interrupt::requested();
+  });
+  if (!trained) stop_interrupted(bar, c.out.string() + " was not written");
+  attach_predictor(model, trained->network, trained->record);
   save_model(c.out, *model.network, model.info, model.attachments);
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-  report(c, record, losses, targets, *predictor, elapsed.count());
+  report(c, *trained, elapsed.count());
 }
 
 void add_data_flags(CLI::App& app, TrainCommand& c) {
@@ -204,19 +148,19 @@ void add_data_flags(CLI::App& app, TrainCommand& c) {
 }
 
 void add_recipe_flags(CLI::App& app, TrainCommand& c) {
-  app.add_option("--epochs", c.recipe.epochs,
-                 "Passes over all views (0: as many as show about 400,000 views)")
+  app.add_option("--epochs", c.run.recipe.epochs,
+                 "Passes over all views (0: as many as show about 200,000 views)")
       ->check(CLI::Range(0, 1 << 20))
       ->capture_default_str();
-  app.add_option("--batch", c.recipe.batch, "Views a step")
+  app.add_option("--batch", c.run.recipe.batch, "Views a step")
       ->check(CLI::Range(2, 1 << 20))
       ->capture_default_str();
-  app.add_option("--lr", c.recipe.rate, "Rate at the start of the cosine")->capture_default_str();
-  app.add_option("--end-lr", c.recipe.end_rate, "Rate at its end")->capture_default_str();
-  app.add_option("--momentum", c.recipe.momentum, "Momentum of SGD")->capture_default_str();
-  app.add_option("--weight-decay", c.recipe.weight_decay, "L2 term added to the gradient")
+  app.add_option("--lr", c.run.recipe.rate, "Rate at the start of the cosine")->capture_default_str();
+  app.add_option("--end-lr", c.run.recipe.end_rate, "Rate at its end")->capture_default_str();
+  app.add_option("--momentum", c.run.recipe.momentum, "Momentum of SGD")->capture_default_str();
+  app.add_option("--weight-decay", c.run.recipe.weight_decay, "L2 term added to the gradient")
       ->capture_default_str();
-  app.add_option("--seed", c.data.views.seed, "Seed of weights, order, views and --select-share")
+  app.add_option("--seed", c.run.seed, "Seed of weights, order, views and --select-share")
       ->capture_default_str();
 }
 
@@ -232,12 +176,12 @@ void add_predictor_train_command(CLI::App& predictor) {
       ->required();
   add_data_flags(*train, *command);
   train
-      ->add_option("--kind", command->kind,
+      ->add_option("--kind", command->run.kind,
                    "ours, plain, fc, lenet (Dong et al., 3x32x32 images) or feature (reads a trunk "
                    "value, any network)")
       ->check(CLI::IsMember(exit_predictor_kinds()))
       ->capture_default_str();
-  train->add_option("--reads-after", command->reads_after,
+  train->add_option("--reads-after", command->run.reads_after,
                     "feature: the trunk block whose value is read, by name, at most that of exit 1 "
                     "(the default)");
   train

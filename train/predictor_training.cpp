@@ -9,23 +9,9 @@
 #include "infer/policies/max_probability.h"
 #include "layers/binary_cross_entropy.h"
 #include "layers/weighted_sum.h"
+#include "train/table_rows.h"
 
 namespace branchy {
-
-namespace {
-
-Tensor rows_of(const Tensor& table, std::span<const std::int64_t> rows) {
-  Tensor result(table.shape().with_batch(std::ssize(rows)));
-  const auto columns = static_cast<std::size_t>(table.dim(1));
-  auto to = result.mutable_data().begin();
-  for (const std::int64_t row : rows) {
-    const auto from = table.data().subspan(static_cast<std::size_t>(row) * columns, columns);
-    to = std::copy(from.begin(), from.end(), to);
-  }
-  return result;
-}
-
-}  // namespace
 
 RecipeOptions predictor_recipe(std::int64_t epochs) {
   RecipeOptions recipe;
@@ -66,7 +52,7 @@ std::optional<PredictorLosses> train_predictor(
       const auto logits =
           predictor.forward_features({Variable(batch->input)}, {.mode = Mode::kTrain});
       const std::vector<Variable> parts{
-          binary_cross_entropy(logits.front(), rows_of(targets, batch->rows))};
+          binary_cross_entropy(logits.front(), take_rows(targets, batch->rows))};
       const Variable loss = weighted_sum(parts, exits);
       const auto value = static_cast<double>(loss.value().item());
       if (!std::isfinite(value))
