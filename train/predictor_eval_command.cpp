@@ -100,9 +100,8 @@ void print(const Judged& judged) {
                std::isnan(e.quality[i].auroc) ? "n/a" : fmt::format("{:.4f}", e.quality[i].auroc));
   fmt::print("{:<44} {:>10} {:>12} {:>12}\n", "policy", "accuracy %", "last exit %", "on-device M");
   for (const PolicyOutcome* outcome : {&e.without, &e.with, &e.oracle})
-    fmt::print("{:<44} {:>10.2f} {:>12.2f} {:>12.3f}\n", outcome->policy,
-               100.0 * outcome->accuracy, 100.0 * outcome->last_share,
-               outcome->device_operations / 1e6);
+    fmt::print("{:<44} {:>10.2f} {:>12.2f} {:>12.3f}\n", outcome->policy, 100.0 * outcome->accuracy,
+               100.0 * outcome->last_share, outcome->device_operations / 1e6);
   fmt::print(
       "the predictor saves {:.2f} % of the on-device operations (ptflops), with {:+.2f} points of "
       "accuracy and {:+.2f} points at the last exit\n",
@@ -166,8 +165,8 @@ void run(const EvalCommand& c) {
     const PredictorSet set = open_set(c, model, c.select_on, c.select_logits, bar);
     const bool all = c.select_on == "test" || record.selection.count == 0;
     const StoredExits exits = set.stored(
-        model, all ? std::nullopt
-                   : std::optional(record.selection.positions(set.logits.num_samples())));
+        model,
+        all ? std::nullopt : std::optional(record.selection.positions(set.logits.num_samples())));
     record.gamma = choose_gamma(predicted_exits(exits, thresholds)).gamma;
     record.selected_on = c.select_on;
     judged.push_back({fmt::format("selection ({})", c.select_on),
@@ -177,8 +176,7 @@ void run(const EvalCommand& c) {
   }
   if (!c.gamma.empty() || c.split != c.select_on) {
     const PredictorSet set = open_set(c, model, c.split, c.logits, bar);
-    judged.push_back({c.split, evaluate_predictor(set.stored(model), thresholds,
-                                                  record.gamma)});
+    judged.push_back({c.split, evaluate_predictor(set.stored(model), thresholds, record.gamma)});
   }
   if (!c.out.empty()) {
     put_record(model.info, record);

@@ -44,8 +44,9 @@ std::string oracle_policy(std::span<const float> thresholds) {
 
 PredictedExits predicted_exits(const StoredExits& exits, std::span<const float> thresholds) {
   if (!exits.has_scores())
-    throw DataError("[predictor] the logits have no scores; run `branchy infer-all` on a model "
-                    "with a predictor");
+    throw DataError(
+        "[predictor] the logits have no scores; run `branchy infer-all` on a model "
+        "with a predictor");
   const Shape shape{exits.num_samples(), exits.num_exits() - 1};
   PredictedExits result{.scores = Tensor(shape),
                         .confidences = Tensor(shape),

@@ -15,10 +15,11 @@ namespace branchy {
 
 /// A policy on all samples of a set, by simulate_policy().
 struct PolicyOutcome {
-  std::string policy;              ///< its text
-  double accuracy = 0.0;           ///< 0..1
-  double last_share = 0.0;         ///< of samples that stop at the final exit
-  double device_operations = 0.0;  ///< mean by sample, convention ptflops (eq. 3 and 4 of Dong et al.)
+  std::string policy;       ///< its text
+  double accuracy = 0.0;    ///< 0..1
+  double last_share = 0.0;  ///< of samples that stop at the final exit
+  double device_operations =
+      0.0;  ///< mean by sample, convention ptflops (eq. 3 and 4 of Dong et al.)
 };
 [[nodiscard]] PolicyOutcome outcome_of(const StoredExits& exits, const std::string& policy);
 
@@ -38,7 +39,8 @@ struct PredictorEvaluation {
   std::vector<PredictorQuality> quality;  ///< by early exit
   PolicyOutcome without, with, oracle;
 
-  /// Of the device operations without the predictor, 0..1; below 0 when it costs more than it saves.
+  /// Of the device operations without the predictor, 0..1; below 0 when it costs more than it
+  /// saves.
   [[nodiscard]] double saved() const {
     return 1.0 - with.device_operations / without.device_operations;
   }

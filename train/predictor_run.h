@@ -22,7 +22,7 @@ struct PredictorRunOptions {
   std::string reads_after;    ///< kind feature: name of a trunk block; "": that of exit 1
   RecipeOptions recipe = predictor_recipe(0);  ///< 0 epochs: as many as show kViewsToSee views
   LabelSource labels = LabelSource::kTrain;
-  std::uint64_t seed = 1;  ///< of weights and order
+  std::uint64_t seed = 1;         ///< of weights and order
   std::int64_t memory_limit = 0;  ///< bytes; see PredictorSamples
 };
 

@@ -56,10 +56,10 @@ LogitsCache stored_logits(const LoadedModel& model, const Dataset& images,
   std::vector<std::int64_t> all(static_cast<std::size_t>(images.size()));
   std::iota(all.begin(), all.end(), 0);
   if (cache.data_checksum != images.checksum() || cache.indices != all)
-    throw DataError(
-        fmt::format("[{}] holds {} of {} ({} samples), not these {} images; run `branchy infer-all` "
-                    "on them",
-                    file.string(), cache.part, cache.data, cache.num_samples(), images.size()));
+    throw DataError(fmt::format(
+        "[{}] holds {} of {} ({} samples), not these {} images; run `branchy infer-all` "
+        "on them",
+        file.string(), cache.part, cache.data, cache.num_samples(), images.size()));
   return cache;
 }
 

@@ -155,7 +155,8 @@ void add_recipe_flags(CLI::App& app, TrainCommand& c) {
   app.add_option("--batch", c.run.recipe.batch, "Views a step")
       ->check(CLI::Range(2, 1 << 20))
       ->capture_default_str();
-  app.add_option("--lr", c.run.recipe.rate, "Rate at the start of the cosine")->capture_default_str();
+  app.add_option("--lr", c.run.recipe.rate, "Rate at the start of the cosine")
+      ->capture_default_str();
   app.add_option("--end-lr", c.run.recipe.end_rate, "Rate at its end")->capture_default_str();
   app.add_option("--momentum", c.run.recipe.momentum, "Momentum of SGD")->capture_default_str();
   app.add_option("--weight-decay", c.run.recipe.weight_decay, "L2 term added to the gradient")
