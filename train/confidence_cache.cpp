@@ -8,7 +8,7 @@
 #include "core/error.h"
 #include "data/loader.h"
 #include "infer/exit_runner.h"
-#include "infer/policies/max_probability.h"
+#include "infer/policies/prediction.h"
 #include "layers/metadata_reader.h"
 #include "train/validation.h"
 
@@ -33,9 +33,7 @@ Metadata describe(const ConfidenceOrigin& origin) {
 /// Writes the confidences of one exit and batch into their rows.
 void put(const ExitOutput& output, float temperature, std::span<const std::int64_t> rows,
          Tensor& confidences) {
-  Tensor scaled = output.logits;
-  for (float& logit : scaled.mutable_data()) logit /= temperature;
-  const auto predictions = predict_all(output.exit, scaled);
+  const auto predictions = predict_all(output.exit, output.logits, temperature);
   const auto exits = static_cast<std::size_t>(confidences.dim(1));
   const auto values = confidences.mutable_data();
   for (std::size_t i = 0; i < rows.size(); ++i)

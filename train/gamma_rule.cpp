@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "core/error.h"
-#include "infer/policies/max_probability.h"
+#include "infer/policies/exit_thresholds.h"
 
 namespace branchy {
 

@@ -55,6 +55,13 @@ PredictorRun::PredictorRun(const LoadedModel& model, const PredictorData& data,
   digest_ = network_digest(*model.network);
 }
 
+std::string PredictorRun::description() const {
+  const RecipeOptions& recipe = options_.recipe;
+  return fmt::format("{}, {} epochs, batch {}, rate {} to {}, weight decay {}, seed {}",
+                     data_.description, recipe.epochs, recipe.batch, recipe.rate, recipe.end_rate,
+                     recipe.weight_decay, options_.seed);
+}
+
 std::optional<TrainedPredictor> PredictorRun::train(const std::vector<float>& thresholds,
                                                     const PredictorRunProgress& go_on) {
   const bool prepared = samples_->prepare(
@@ -72,7 +79,6 @@ std::optional<TrainedPredictor> PredictorRun::train(const std::vector<float>& th
   if (!losses) return std::nullopt;
   trained.losses = std::move(*losses);
   trained.shares_of_ones = shares_of_ones(targets);
-  const RecipeOptions& recipe = options_.recipe;
   PredictorRecord& record = trained.record;
   record.kind = options_.kind;
   record.labels = options_.labels;
@@ -80,9 +86,7 @@ std::optional<TrainedPredictor> PredictorRun::train(const std::vector<float>& th
   record.temperatures = early_temperatures(model_);
   record.reads_after = reads_after_;
   record.selection = data_.selection;
-  record.training = fmt::format("{}, {} epochs, batch {}, rate {} to {}, weight decay {}, seed {}",
-                                data_.description, recipe.epochs, recipe.batch, recipe.rate,
-                                recipe.end_rate, recipe.weight_decay, options_.seed);
+  record.training = description();
   record.network_digest = digest_;
   return trained;
 }

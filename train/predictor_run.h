@@ -48,6 +48,8 @@ class PredictorRun {
   /// `model` and `data` outlive it. Throws what require_predictor_fits() does.
   PredictorRun(const LoadedModel& model, const PredictorData& data, PredictorRunOptions options);
 
+  /// How it trains, for people and to tell whether a predictor is of this run: images, epochs, ...
+  [[nodiscard]] std::string description() const;
   /// Nothing when `go_on` says false. `thresholds`: one for each early exit.
   [[nodiscard]] std::optional<TrainedPredictor> train(const std::vector<float>& thresholds,
                                                       const PredictorRunProgress& go_on);

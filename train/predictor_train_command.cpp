@@ -11,7 +11,7 @@
 #include "core/error.h"
 #include "core/provenance.h"
 #include "core/threads.h"
-#include "infer/policies/max_probability.h"
+#include "infer/policies/exit_thresholds.h"
 #include "infer/threshold_list.h"
 #include "layers/models/exit_predictor.h"
 #include "layers/network_summary.h"

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "core/error.h"
-#include "infer/policies/max_probability.h"
+#include "infer/policies/exit_thresholds.h"
 #include "layers/binary_cross_entropy.h"
 #include "layers/weighted_sum.h"
 #include "train/table_rows.h"
