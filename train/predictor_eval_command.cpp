@@ -118,7 +118,7 @@ PredictorSet open_set(const EvalCommand& c, const LoadedModel& model, const std:
     return !Interrupt::requested();
   };
   auto set = open_predictor_set(model, request, logits, go_on);
-  if (set && add_scores(*set, model, go_on)) return std::move(*set);
+  if (set && (logits.empty() || add_scores(*set, model, go_on))) return std::move(*set);
   bar.line("interrupted; no file was written");
   throw CLI::RuntimeError(kInterruptedExitCode);
 }

@@ -17,7 +17,7 @@ namespace branchy {
 
 struct PredictorSet {
   std::shared_ptr<const Dataset> images;
-  LogitsCache logits;  ///< of all images, with the scores that add_scores() gave
+  LogitsCache logits;  ///< of all images, with scores as below
 
   /// For the simulation, with the model's temperatures: all samples or those at `positions`.
   [[nodiscard]] StoredExits stored(
@@ -25,8 +25,8 @@ struct PredictorSet {
       const std::optional<std::vector<std::int64_t>>& positions = std::nullopt) const;
 };
 
-/// Opens a part of the data, without scores. The logits come from `file` (of `branchy infer-all`)
-/// or, without one, from running the network. `go_on` gets the share done; when it says false,
+/// Opens a part of the data. The logits come from `file` (of `branchy infer-all`), whose scores do
+/// not count, or, without one, from running the network with its predictor, if it has one. `go_on` gets the share done; when it says false,
 /// nothing is given. Throws DataError for logits of another model or other images.
 [[nodiscard]] std::optional<PredictorSet> open_predictor_set(
     const LoadedModel& model, const ImageRequest& request, const std::filesystem::path& file,
