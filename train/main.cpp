@@ -15,6 +15,7 @@
 #include "train/infer_all_command.h"
 #include "train/nets_command.h"
 #include "train/plan_command.h"
+#include "train/predictor_command.h"
 #include "train/profile_command.h"
 #include "train/train_command.h"
 
@@ -36,6 +37,7 @@ int run(int argc, char** argv) {
   branchy::add_infer_all_command(app);
   branchy::add_export_command(app);
   branchy::add_convert_command(app);
+  branchy::add_predictor_command(app);
   branchy::add_profile_command(app);
   branchy::add_nets_command(app);
   branchy::add_data_command(app);
