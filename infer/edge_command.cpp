@@ -21,6 +21,7 @@
 #include "infer/policies/max_probability.h"
 #include "infer/policies/policy_record.h"
 #include "infer/policies/policy_text.h"
+#include "infer/policies/predictor.h"
 #include "infer/policy_follower.h"
 #include "infer/shutdown_signal.h"
 #include "infer/threshold_list.h"
@@ -95,10 +96,32 @@ void check_options(const EdgeCommandOptions& options) {
   if (!options.cloud.empty()) (void)parse_http_url(options.cloud);
 }
 
+// A predictor knows what exits will be sure of by the thresholds of its training only. (Tables of
+// `branchy adapt` vary them on purpose, with one predictor as published.)
+void require_trained_thresholds(const ExitPolicy& policy, const ModelInfo& info) {
+  const auto* aided = dynamic_cast<const PredictorPolicy*>(&policy);
+  const auto record = info.records.find("predictor.thresholds");
+  if (aided == nullptr || record == info.records.end()) return;
+  const std::vector<float> trained =
+      resolve_thresholds(parse_thresholds(record->second), info.config.early_exits);
+  for (std::size_t i = 0; i < trained.size(); ++i) {
+    const auto exit = static_cast<std::int64_t>(i) + 1;
+    if (aided->threshold(exit) == trained[i]) continue;
+    throw ConfigError(
+        fmt::format("[policy {}] the model's predictor was trained for threshold {} at exit {}; "
+                    "use that or train another with `branchy predictor train`",
+                    policy.text(), trained[i], exit));
+  }
+}
+
 // The policy that was asked for, or the one that was chosen for the model.
 PolicyPtr choose_policy(const EdgeCommandOptions& options, const ModelInfo& info) {
   const std::int64_t early = info.config.early_exits;
-  if (!options.policy.empty()) return parse_policy(options.policy, early + 1, info.records);
+  if (!options.policy.empty()) {
+    PolicyPtr policy = parse_policy(options.policy, early + 1, info.records);
+    require_trained_thresholds(*policy, info);
+    return policy;
+  }
   if (!options.thresholds.empty()) {
     return std::make_shared<MaxProbabilityPolicy>(
         ExitThresholds(parse_thresholds(options.thresholds), early));

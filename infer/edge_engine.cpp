@@ -67,11 +67,7 @@ void EdgeEngine::set_policy(PolicyPtr policy) {
     throw ConfigError(fmt::format(
         "[policy] '{}' needs an Exit Predictor, the model has none; see `branchy predictor train`",
         text));
-  if (policy->needs_scores() && predictor_->reads_after() > model_.plan->exit_depth(1))
-    throw ConfigError(
-        fmt::format("[policy] the predictor reads the value after {} trunk blocks, exit 1 comes "
-                    "after {} already",
-                    predictor_->reads_after(), model_.plan->exit_depth(1)));
+  if (policy->needs_scores()) predictor_->require_before_exits(*model_.plan);
   const bool goes_on = cloud_ != nullptr && cloud_decides();
   if (goes_on && !options_.cloud_only && policy->memory() == PolicyMemory::kLogits)
     throw ConfigError(

@@ -60,9 +60,9 @@ class EdgeEngine {
 
   [[nodiscard]] const ServedModel& model() const { return model_; }
   [[nodiscard]] const ExitPolicy& policy() const { return *options_.policy; }
-  /// From the next image on. Throws ConfigError for a policy that looks ahead; that needs scores
-  /// when the model has no predictor, or one that reads behind the first exit; and that needs
-  /// logits from before the cut behind it.
+  /// From the next image on. Throws ConfigError for a policy that looks ahead, that needs scores
+  /// when the model has no predictor, or that needs logits from before the cut behind it; DataError
+  /// for a predictor that reads what lies behind exit 1.
   void set_policy(PolicyPtr policy);
   /// `pixels` 0..255, row-major [3,H,W] of the model's size.
   [[nodiscard]] EdgeOutcome classify(std::span<const std::uint8_t> pixels);
