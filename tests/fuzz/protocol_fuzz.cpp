@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "infer/cloud_service.h"
 #include "infer/protocol.h"
+#include "infer/request_check.h"
 
 namespace {
 

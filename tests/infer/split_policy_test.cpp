@@ -25,7 +25,7 @@ namespace {
 using Pixels = std::vector<std::uint8_t>;
 
 constexpr int kNumImages = 10;
-const std::vector<float> kTemperatures = {1.5F, 0.7F, 2.0F};
+const std::vector<float> kTemperatures = {1.5F, 0.7F, 40.0F};
 
 /// What branchy-edge and branchy-cloud make of two exported files, in one process.
 class SplitPolicyTest : public testing::Test {
@@ -236,7 +236,7 @@ TEST_F(SplitPolicyTest, TheFallbackIsTheMostConfidentOfEdgeAndCloud) {
 }
 
 TEST_F(SplitPolicyTest, CodesTravelInsteadOfFeaturesAndLeaveEarlyExitsAsTheyWere) {
-  const std::string policy = fmt::format("max-probability:{}", median(0));
+  const std::string policy = fmt::format("max-probability:{}+{}", median(0), median(1));
   for (const LosslessStage lossless : {LosslessStage::kNone, LosslessStage::kZstd}) {
     attach_codec(lossless);
     serve(2);
