@@ -40,8 +40,7 @@ std::vector<std::size_t> route(const LogitsCache& cache, double p_tar) {
   const auto last = static_cast<std::size_t>(cache.num_exits() - 1);
   std::vector<std::size_t> exits(cache.labels.size(), last);
   for (std::size_t exit = last; exit-- > 0;) {
-    const auto predictions =
-        predict_all(static_cast<std::int64_t>(exit) + 1, cache.logits[exit]);
+    const auto predictions = predict_all(static_cast<std::int64_t>(exit) + 1, cache.logits[exit]);
     for (std::size_t i = 0; i < exits.size(); ++i)
       if (predictions[i].confidence >= static_cast<float>(p_tar)) exits[i] = exit;
   }
@@ -80,8 +79,7 @@ double mean_ece(const std::vector<CalibrationMetrics>& exits) {
 CalibrationMode parse_calibration_mode(std::string_view text) {
   for (const auto& [name, mode] : kModes)
     if (name == text) return mode;
-  throw ConfigError(
-      fmt::format("[calibrate] --mode {}, expected all, as-published or one", text));
+  throw ConfigError(fmt::format("[calibrate] --mode {}, expected all, as-published or one", text));
 }
 
 std::string_view mode_name(CalibrationMode mode) {
@@ -147,9 +145,10 @@ CalibrationEffect calibration_effect(const LogitsCache& cache,
     const auto after = predict_all(number, logits, temperatures.at(exit));
     for (std::size_t i = 0; i < before.size(); ++i)
       if (before[i].label != after[i].label)
-        throw Error(fmt::format("[calibrate] temperature {} gives sample {} another class at exit "
-                                "{}; nothing was stored",
-                                temperatures[exit], cache.indices[i], number));
+        throw Error(
+            fmt::format("[calibrate] temperature {} gives sample {} another class at exit "
+                        "{}; nothing was stored",
+                        temperatures[exit], cache.indices[i], number));
     effect.before.push_back(calibration_metrics(logits, cache.labels, 1.0));
     effect.after.push_back(
         calibration_metrics(logits, cache.labels, static_cast<double>(temperatures[exit])));

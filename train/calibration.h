@@ -53,14 +53,15 @@ void store_calibration(ModelInfo& info, const Calibration& calibration, const Lo
 struct CalibrationEffect {
   std::string part;  ///< of the cache
   std::string data_checksum;
-  std::vector<CalibrationMetrics> before, after;  ///< [exit - 1]
+  std::vector<CalibrationMetrics> before = {}, after = {};  ///< [exit - 1]
 
   /// Mean over exits.
   [[nodiscard]] double mean_ece_before() const;
   [[nodiscard]] double mean_ece_after() const;
 };
 
-/// Throws Error if a temperature changed a class: then scores and answers no longer belong together.
+/// Throws Error if a temperature changed a class: then scores and answers no longer belong
+/// together.
 [[nodiscard]] CalibrationEffect calibration_effect(const LogitsCache& cache,
                                                    const std::vector<float>& temperatures);
 

@@ -68,9 +68,8 @@ void for_each_row(const Tensor& logits, std::span<const std::int64_t> labels, do
 Confidences sorted(const Confidences& data) {
   std::vector<std::size_t> order(data.confidence.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return data.confidence[a] < data.confidence[b];
-  });
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t a, std::size_t b) { return data.confidence[a] < data.confidence[b]; });
   Confidences result;
   for (std::size_t begin = 0; begin < order.size();) {
     std::size_t end = begin;
@@ -185,8 +184,7 @@ double negative_log_likelihood(const Tensor& logits, std::span<const std::int64_
   return mean(sum, labels.size());
 }
 
-double brier_score(const Tensor& logits, std::span<const std::int64_t> labels,
-                   double temperature) {
+double brier_score(const Tensor& logits, std::span<const std::int64_t> labels, double temperature) {
   double sum = 0.0;
   for_each_row(logits, labels, temperature, [&](const Row& row) {
     for (std::size_t k = 0; k < row.logits.size(); ++k) {

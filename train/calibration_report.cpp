@@ -67,10 +67,11 @@ std::string calibration_text(const CalibrationReport& report) {
   for (std::size_t i = 0; i < calibration.fits.size(); ++i)
     text += fit_line(i + 1, calibration.fits[i]);
   for (const CalibrationEffect& effect : report.effects) {
-    text += fmt::format("\n{}: {} samples, every exit before and after\n{:>4} {:>8} {:>10} {:>12} "
-                        "{:>8} {:>7} {:>10} {:>7} {:>7} {:>8}\n",
-                        effect.part, effect.before.front().samples, "exit", "T", "accuracy %",
-                        "confidence %", "NLL", "ECE %", "ad. ECE %", "Brier", "AUROC", "AURC");
+    text += fmt::format(
+        "\n{}: {} samples, every exit before and after\n{:>4} {:>8} {:>10} {:>12} "
+        "{:>8} {:>7} {:>10} {:>7} {:>7} {:>8}\n",
+        effect.part, effect.before.front().samples, "exit", "T", "accuracy %", "confidence %",
+        "NLL", "ECE %", "ad. ECE %", "Brier", "AUROC", "AURC");
     for (std::size_t i = 0; i < effect.before.size(); ++i)
       text += row(std::to_string(i + 1), effect.before[i]) + row("", effect.after[i]);
     text += fmt::format("mean ECE {} % -> {} %; no class changed\n",

@@ -11,7 +11,7 @@ namespace branchy {
 struct CalibrationReport {
   std::string model, model_digest;
   Calibration calibration;
-  std::vector<CalibrationEffect> effects;  ///< on the data of the fit, then on test data
+  std::vector<CalibrationEffect> effects = {};  ///< on the data of the fit, then on test data
 };
 
 /// Temperatures with what they were fitted on, then each effect before and after.

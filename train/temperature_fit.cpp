@@ -67,17 +67,14 @@ TemperatureFit fit_temperature(const Tensor& logits, std::span<const std::int64_
   if (derivatives_at(logits, labels, low).first <= 0.0) return fit;
 
   double t = 0.0;
-  double step = kLargestStep;
-  while (std::abs(step) >= kTolerance && fit.iterations < kMostIterations) {
+  while (high - low >= kTolerance && fit.iterations < kMostIterations) {
     ++fit.iterations;
     const Derivatives at = derivatives_at(logits, labels, t);
-    if (at.first == 0.0) break;
-    (at.first > 0.0 ? low : high) = t;
     const double newton = at.first / (std::exp(-t) * at.second);  // infinite when flat
-    double next = t + std::clamp(newton, -kLargestStep, kLargestStep);
-    if (!(next > low && next < high)) next = (low + high) / 2.0;
-    step = next - t;
-    t = next;
+    if (at.first == 0.0 || std::abs(newton) < kTolerance) break;
+    (at.first > 0.0 ? low : high) = t;
+    t += std::clamp(newton, -kLargestStep, kLargestStep);
+    if (!(t > low && t < high)) t = (low + high) / 2.0;
   }
   const double temperature = std::exp(t);
   const double nll = negative_log_likelihood(logits, labels, temperature);
@@ -91,16 +88,20 @@ TemperatureFit fit_temperature(const Tensor& logits, std::span<const std::int64_
 
 std::string describe(TemperatureFitStatus status) {
   switch (status) {
-    case TemperatureFitStatus::kFitted: return "fitted";
-    case TemperatureFitStatus::kTooFewSamples: return "fewer than 2 samples";
-    case TemperatureFitStatus::kOneClass: return "all samples are of one class";
+    case TemperatureFitStatus::kFitted:
+      return "fitted";
+    case TemperatureFitStatus::kTooFewSamples:
+      return "fewer than 2 samples";
+    case TemperatureFitStatus::kOneClass:
+      return "all samples are of one class";
     case TemperatureFitStatus::kTooLow:
       return fmt::format("NLL falls down to {}: (nearly) all samples are right",
                          kLowestTemperature);
     case TemperatureFitStatus::kTooHigh:
       return fmt::format("NLL falls up to {}: the exit does not know these classes",
                          kHighestTemperature);
-    case TemperatureFitStatus::kNotLower: return "NLL is lowest at 1 already";
+    case TemperatureFitStatus::kNotLower:
+      return "NLL is lowest at 1 already";
   }
   return "";
 }
