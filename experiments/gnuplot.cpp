@@ -43,10 +43,11 @@ std::string quoted(const std::string& place, const std::string& text) {
 
 void check_value(const PlotPanel& panel, const PlotAxis& axis, const char* name, double value) {
   if (std::isinf(value))
-    throw DataError(fmt::format("[plot {}] a value of {} is infinite", panel.title, name));
+    throw DataError(
+        fmt::format("[plot {}] a value of {} is infinite", printable(panel.title), name));
   if (axis.log && value <= 0.0)
     throw DataError(fmt::format("[plot {}] {} is {}, a logarithmic axis takes values above 0 only",
-                                panel.title, name, value));
+                                printable(panel.title), name, value));
 }
 
 void check(const PlotPanel& panel) {
@@ -54,11 +55,11 @@ void check(const PlotPanel& panel) {
   for (const PlotSeries& series : panel.series)
     for (const PlotPoint& point : series.points) {
       if (std::isnan(point.x))
-        throw DataError(fmt::format("[plot {}] a point of '{}' has no x", panel.title,
+        throw DataError(fmt::format("[plot {}] a point of '{}' has no x", printable(panel.title),
                                     printable(series.label)));
       if (std::isnan(point.low) != std::isnan(point.high))
-        throw DataError(fmt::format("[plot {}] a point of '{}' has half an error bar", panel.title,
-                                    printable(series.label)));
+        throw DataError(fmt::format("[plot {}] a point of '{}' has half an error bar",
+                                    printable(panel.title), printable(series.label)));
       check_value(panel, panel.x, "x", point.x);
       for (const double value : {point.y, point.low, point.high})
         check_value(panel, panel.y, "y", value);
