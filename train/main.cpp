@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/provenance.h"
+#include "train/codec_command.h"
 #include "train/config_file.h"
 #include "train/convert_command.h"
 #include "train/data_command.h"
@@ -32,6 +33,7 @@ int run(int argc, char** argv) {
   branchy::add_eval_command(app);
   branchy::add_export_command(app);
   branchy::add_convert_command(app);
+  branchy::add_codec_command(app);
   branchy::add_profile_command(app);
   branchy::add_nets_command(app);
   branchy::add_data_command(app);
