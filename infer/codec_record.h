@@ -22,12 +22,14 @@ using LevelFrequencies = std::vector<std::vector<std::uint32_t>>;
 
 /// The records `codec.*` of ModelInfo.
 struct CodecRecord {
-  std::string cut;        ///< `codec.cut`: the trunk block whose output is encoded
+  std::string cut = {};   ///< `codec.cut`: the trunk block whose output is encoded
   std::int64_t bits = 8;  ///< `codec.bits`: 8 or 4
   float scale = 0.0F;     ///< `codec.scale`: maximum of the encoder's output over the training set
   LosslessStage lossless = LosslessStage::kNone;  ///< `codec.lossless`
-  LevelFrequencies frequencies;  ///< `codec.frequencies`: of the training set, for the range coder
-  std::string device_digest;  ///< `codec.device_digest`: part_digest() of what lies before the cut
+  LevelFrequencies frequencies =
+      {};  ///< `codec.frequencies`: of the training set, for the range coder
+  std::string device_digest =
+      {};  ///< `codec.device_digest`: part_digest() of what lies before the cut
   /// `codec.feature_range`: least and greatest value of the feature over the training set.
   float feature_min = 0.0F, feature_max = 0.0F;
 };
