@@ -48,8 +48,8 @@ std::optional<PredictorSet> open_predictor_set(const LoadedModel& model,
     set.logits = stored_logits(model, *set.images, file);
     return set;
   }
-  set.logits = infer_logits(
-      model, set.images, {.data = request.data, .part = request.part, .progress = go_on});
+  set.logits = infer_logits(model, set.images,
+                            {.data = request.data, .part = request.part, .progress = go_on});
   if (set.logits.num_samples() == 0) return std::nullopt;
   return set;
 }
