@@ -227,6 +227,23 @@ TEST_F(PolicyCommandTest, CachesOfOtherModelsAndDataAreRefused) {
   expect_failure({path("test"), "--policy", "fixed:1"}, 1, "test.safetensors");
 }
 
+TEST_F(PolicyCommandTest, ScoresOfAnotherPredictorAreRefused) {
+  LogitsCache cache = test::random_cache(3, 100);
+  cache.model_digest = model_digest(load_model(path("model")));
+  cache.scores = Tensor(Shape{100, 2});
+  std::fill(cache.scores.mutable_data().begin(), cache.scores.mutable_data().end(), 0.7F);
+  cache.costs.predictor = 5;
+  cache.predictor_digest = "of somebody";
+  save_logits(path("scored"), cache);
+  const std::vector<std::string> command{path("scored"), "--policy", "predictor:0.9,gamma=0.8+0.5"};
+  const json policy = run_json(command).at("policies").at(0);
+  EXPECT_EQ(policy.at("exits").at(0).at("samples"), 0);  // never computed: 0.7 < 0.8
+  EXPECT_EQ(policy.at("exits").at(1).at("mean_device_operations"), 5 + 100 + 200 + 20);
+  auto with_model = command;
+  with_model.insert(with_model.begin() + 1, path("model"));
+  expect_failure(with_model, 1, "scores of predictor of somebody, this model's is none");
+}
+
 TEST_F(PolicyCommandTest, AbsurdFlagsAreRefused) {
   const std::vector<std::string> risk{path("val"), "--sweep", "max-probability:0.99..0.3/0.01",
                                       "--choose", "risk"};
