@@ -19,7 +19,8 @@ namespace branchy {
 /// Ranges are stepped in decimals, so 0.2..0.99/0.01 holds exactly 0.2, 0.21, ...
 struct PolicyGrid {
   std::vector<std::string> texts;  ///< every combination, the last set running fastest
-  std::int64_t lines = 1;          ///< combinations of all sets but the last
+  std::int64_t lines = 1;          ///< combinations of all sets but the last; what it runs through
+                                   ///< in each is a sequence in the sense of `control_risk`
 };
 
 inline constexpr std::int64_t kMaxGrid = 1000000;

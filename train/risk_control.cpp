@@ -22,39 +22,41 @@ void RiskTarget::validate() const {
 }
 
 std::optional<RiskChoice> control_risk(std::span<const RiskCandidate> candidates,
-                                       std::int64_t lines, std::int64_t samples,
+                                       std::span<const std::int64_t> lengths, std::int64_t samples,
                                        const RiskTarget& target) {
   target.validate();
-  if (lines < 1 || candidates.empty() || std::ssize(candidates) % lines != 0)
-    throw Error(fmt::format("[risk] {} candidates are no {} sequences of equal length",
-                            candidates.size(), lines));
-  const double level = target.delta / static_cast<double>(lines);
-  const std::int64_t length = std::ssize(candidates) / lines;
-  std::optional<RiskChoice> choice;
-  std::int64_t accepted = 0;
-  for (std::int64_t line = 0; line < lines; ++line) {
-    for (std::int64_t i = line * length; i < (line + 1) * length; ++i) {
-      const RiskCandidate& candidate = candidates[static_cast<std::size_t>(i)];
+  std::int64_t sum = 0;
+  for (const std::int64_t length : lengths) {
+    if (length < 1) throw Error(fmt::format("[risk] a sequence of {} candidates", length));
+    sum += length;
+  }
+  if (lengths.empty() || sum != std::ssize(candidates))
+    throw Error(fmt::format("[risk] {} candidates in {} sequences of {} in all", candidates.size(),
+                            lengths.size(), sum));
+  const double level = target.delta / static_cast<double>(lengths.size());
+  const RiskCandidate* chosen = nullptr;
+  RiskChoice choice;
+  for (auto rest = candidates; const std::int64_t length : lengths) {
+    for (const RiskCandidate& candidate : rest.first(static_cast<std::size_t>(length))) {
       if (candidate.excess_errors < 0 || candidate.excess_errors > samples)
         throw Error(
             fmt::format("[risk] {} errors in {} samples", candidate.excess_errors, samples));
       if (binomial_cdf(candidate.excess_errors, samples, target.epsilon) > level) break;
-      ++accepted;
-      if (!choice || candidate.cost < candidates[static_cast<std::size_t>(choice->index)].cost)
-        choice = RiskChoice{.index = i};
+      ++choice.num_accepted;
+      if (chosen == nullptr || candidate.cost < chosen->cost) chosen = &candidate;
     }
+    rest = rest.subspan(static_cast<std::size_t>(length));
   }
-  if (!choice) return std::nullopt;
-  const auto& chosen = candidates[static_cast<std::size_t>(choice->index)];
-  choice->bound = clopper_pearson_upper(chosen.excess_errors, samples, level);
-  choice->num_accepted = accepted;
+  if (chosen == nullptr) return std::nullopt;
+  choice.index = chosen - candidates.data();
+  choice.bound = clopper_pearson_upper(chosen->excess_errors, samples, level);
   return choice;
 }
 
-std::int64_t samples_needed(const RiskTarget& target, std::int64_t lines) {
-  // (1 - epsilon)^n <= delta / lines
+std::int64_t samples_needed(const RiskTarget& target, std::int64_t sequences) {
+  // (1 - epsilon)^n <= delta / sequences
   return static_cast<std::int64_t>(
-      std::ceil(std::log(target.delta / static_cast<double>(lines)) / std::log1p(-target.epsilon)));
+      std::ceil(std::log(target.delta / static_cast<double>(sequences)) / std::log1p(-target.epsilon)));
 }
 
 }  // namespace branchy

@@ -23,7 +23,7 @@ struct RiskCandidate {
 
 struct RiskChoice {
   std::int64_t index = 0;         ///< of the candidate
-  double bound = 0.0;             ///< Clopper-Pearson limit of its excess error at delta / lines
+  double bound = 0.0;             ///< Clopper-Pearson limit of its excess error at delta / sequences
   std::int64_t num_accepted = 0;  ///< candidates for which the promise holds
 };
 
@@ -35,21 +35,22 @@ struct RiskChoice {
 ///    the policy gets right are not credited.
 /// 2. k errors in n independent samples have the exact p-value P(Binomial(n, epsilon) <= k) for
 ///    the hypothesis R > epsilon.
-/// 3. `candidates` are `lines` sequences of equal length, one after the other, each listed from
-///    the safest to the least safe setting. A sequence is tested in order until the first p-value
-///    above delta / lines (fixed-sequence testing, Bonferroni over the sequences), so the
-///    probability that any accepted candidate has R > epsilon is at most delta. The order must not
-///    come from the samples; a bad order costs savings, never the promise.
+/// 3. `candidates` are sequences of these `lengths`, one after the other, each listed from the
+///    safest to the least safe setting. A sequence is tested in order until the first p-value above
+///    delta / number of sequences (fixed-sequence testing, Bonferroni over the sequences), so the
+///    probability that any accepted candidate has R > epsilon is at most delta. Neither order nor
+///    settings may come from the samples; a bad order costs savings, never the promise.
 /// 4. All accepted candidates hold at once, so the cheapest of them may be taken; of equally cheap
 ///    ones the first.
 ///
-/// Nothing when no candidate is accepted. Throws Error when the candidates are no `lines` sequences
-/// or a count is outside 0..samples.
+/// Nothing when no candidate is accepted. Throws Error when the lengths are not positive or do not
+/// add up to the candidates, or a count is outside 0..samples.
 [[nodiscard]] std::optional<RiskChoice> control_risk(std::span<const RiskCandidate> candidates,
-                                                     std::int64_t lines, std::int64_t samples,
+                                                     std::span<const std::int64_t> lengths,
+                                                     std::int64_t samples,
                                                      const RiskTarget& target);
 
 /// The fewest samples with which the target can be met at all: by a setting without an error.
-[[nodiscard]] std::int64_t samples_needed(const RiskTarget& target, std::int64_t lines);
+[[nodiscard]] std::int64_t samples_needed(const RiskTarget& target, std::int64_t sequences);
 
 }  // namespace branchy

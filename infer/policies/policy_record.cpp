@@ -22,15 +22,16 @@ constexpr std::string_view kChoice = "policy.choice";
 constexpr std::string_view kSelectOn = "policy.select_on";
 constexpr std::string_view kDataChecksum = "policy.data_checksum";
 constexpr std::string_view kCacheDigest = "policy.cache_digest";
+constexpr std::string_view kSubset = "policy.subset";
 constexpr std::string_view kTemperatures = "policy.temperatures";
 constexpr std::string_view kEpsilon = "policy.promise.epsilon";
 constexpr std::string_view kDelta = "policy.promise.delta";
 constexpr std::string_view kSamples = "policy.promise.samples";
 constexpr std::string_view kErrors = "policy.promise.errors";
 constexpr std::string_view kBound = "policy.promise.bound";
-constexpr std::string_view kAllKeys[] = {kText,        kChoice,       kSelectOn, kDataChecksum,
-                                         kCacheDigest, kTemperatures, kEpsilon,  kDelta,
-                                         kSamples,     kErrors,       kBound};
+constexpr std::string_view kAllKeys[] = {kText,        kChoice,  kSelectOn,     kDataChecksum,
+                                         kCacheDigest, kSubset,  kTemperatures, kEpsilon,
+                                         kDelta,       kSamples, kErrors,       kBound};
 
 [[noreturn]] void refuse(std::string_view key, std::string_view came, std::string_view expected) {
   throw DataError(fmt::format("[policy record] {} is '{}', expected {}; choose the policy again",
@@ -86,13 +87,18 @@ std::optional<PolicyRecord> read_policy_record(const ModelInfo& info) {
                       .select_on = text(info, kSelectOn),
                       .data_checksum = text(info, kDataChecksum),
                       .cache_digest = text(info, kCacheDigest),
+                      .subset = text(info, kSubset),
                       .temperatures = temperatures(info)};
   if (find(info, kEpsilon) != nullptr) record.promise = promise(info);
   return record;
 }
 
-void write_policy_record(ModelInfo& info, const PolicyRecord& record) {
+void erase_policy_record(ModelInfo& info) {
   for (const std::string_view key : kAllKeys) info.records.erase(std::string(key));
+}
+
+void write_policy_record(ModelInfo& info, const PolicyRecord& record) {
+  erase_policy_record(info);
   const auto set = [&](std::string_view key, std::string value) {
     info.records[std::string(key)] = std::move(value);
   };
@@ -101,6 +107,7 @@ void write_policy_record(ModelInfo& info, const PolicyRecord& record) {
   set(kSelectOn, record.select_on);
   set(kDataChecksum, record.data_checksum);
   set(kCacheDigest, record.cache_digest);
+  set(kSubset, record.subset);
   if (!record.temperatures.empty())
     set(kTemperatures, fmt::format("{}", fmt::join(record.temperatures, ",")));
   if (!record.promise) return;

@@ -20,13 +20,14 @@ struct RiskPromise {
 };
 
 /// Records `policy.text`, `.choice`, `.select_on`, `.data_checksum`, `.cache_digest`,
-/// `.temperatures` and `.promise.*`.
+/// `.subset`, `.temperatures` and `.promise.*`.
 struct PolicyRecord {
   std::string text;           ///< what parse_policy takes
   std::string choice;         ///< how it was chosen: best-accuracy, budget or risk
   std::string select_on;      ///< part of the data that it was chosen on: val, test, ...
   std::string data_checksum;  ///< of that data
   std::string cache_digest;   ///< of the logits that were looked at
+  std::string subset;         ///< of their samples, as I/N: every Nth from the Ith on
   /// Of the exits when it was chosen; empty for none. With others the policy decides otherwise and
   /// its promise is void.
   std::vector<float> temperatures = {};
@@ -37,7 +38,8 @@ struct PolicyRecord {
 /// or wrong.
 [[nodiscard]] std::optional<PolicyRecord> read_policy_record(const ModelInfo& info);
 
-/// Replaces the record; other records stay.
+/// Removes or replaces the record; other records stay.
+void erase_policy_record(ModelInfo& info);
 void write_policy_record(ModelInfo& info, const PolicyRecord& record);
 
 /// Whether the model's exits have the temperatures that the policy was chosen with.

@@ -15,10 +15,15 @@
 namespace branchy {
 namespace {
 
+std::vector<std::int64_t> one_sequence(const std::vector<RiskCandidate>& candidates) {
+  return {std::ssize(candidates)};
+}
+
 TEST(RiskControl, StopsAtTheFirstSettingThatFails) {
   // P(Binomial(1000, 0.02) <= 12) = 0.038, <= 13) = 0.064: 12 errors pass at 0.05, 13 do not.
   const std::vector<RiskCandidate> candidates{{0, 9.0}, {12, 7.0}, {13, 6.0}, {1, 5.0}};
-  const auto choice = control_risk(candidates, 1, 1000, {.epsilon = 0.02, .delta = 0.05});
+  const auto choice =
+      control_risk(candidates, one_sequence(candidates), 1000, {.epsilon = 0.02, .delta = 0.05});
   ASSERT_TRUE(choice);
   EXPECT_EQ(choice->index, 1);  // the last passes, but behind one that failed
   EXPECT_EQ(choice->num_accepted, 2);
@@ -28,7 +33,8 @@ TEST(RiskControl, StopsAtTheFirstSettingThatFails) {
 
 TEST(RiskControl, SharesDeltaAmongSequences) {
   const std::vector<RiskCandidate> candidates{{0, 9.0}, {12, 7.0}, {0, 8.0}, {1, 7.5}};
-  const auto choice = control_risk(candidates, 2, 1000, {.epsilon = 0.02, .delta = 0.05});
+  const auto choice = control_risk(candidates, std::vector<std::int64_t>{2, 2}, 1000,
+                                   {.epsilon = 0.02, .delta = 0.05});
   ASSERT_TRUE(choice);
   EXPECT_EQ(choice->index, 3);  // 12 errors do not pass at 0.025
   EXPECT_EQ(choice->num_accepted, 3);
@@ -36,29 +42,36 @@ TEST(RiskControl, SharesDeltaAmongSequences) {
 
 TEST(RiskControl, TakesTheFirstOfEquallyCheapSettings) {
   const std::vector<RiskCandidate> candidates{{0, 7.0}, {1, 5.0}, {2, 5.0}, {3, 6.0}};
-  EXPECT_EQ(control_risk(candidates, 1, 1000, {.epsilon = 0.02, .delta = 0.05})->index, 1);
+  EXPECT_EQ(
+      control_risk(candidates, one_sequence(candidates), 1000, {.epsilon = 0.02, .delta = 0.05})
+          ->index,
+      1);
 }
 
 TEST(RiskControl, PromisesNothingOnTooFewSamples) {
   const std::vector<RiskCandidate> candidates{{0, 7.0}};
   const RiskTarget target{.epsilon = 0.01, .delta = 0.05};
   EXPECT_EQ(samples_needed(target, 1), 299);  // the rule of three: 3 / 0.01
-  EXPECT_FALSE(control_risk(candidates, 1, 298, target));
-  EXPECT_TRUE(control_risk(candidates, 1, 299, target));
+  EXPECT_FALSE(control_risk(candidates, one_sequence(candidates), 298, target));
+  EXPECT_TRUE(control_risk(candidates, one_sequence(candidates), 299, target));
 }
 
 TEST(RiskControl, RefusesAbsurdTargetsAndCounts) {
   const std::vector<RiskCandidate> one{{0, 1.0}};
+  const std::vector<std::int64_t> two{1, 1};
   for (const double epsilon : {0.0, 1.0, -0.1, std::nan("")})
-    test::expect_error<ConfigError>([&] { (void)control_risk(one, 1, 100, {.epsilon = epsilon}); },
-                                    {"epsilon"});
+    test::expect_error<ConfigError>(
+        [&] { (void)control_risk(one, one_sequence(one), 100, {.epsilon = epsilon}); },
+        {"epsilon"});
   for (const double delta : {0.0, 1.0, 2.0, std::nan("")})
     test::expect_error<ConfigError>(
-        [&] { (void)control_risk(one, 1, 100, {.epsilon = 0.1, .delta = delta}); }, {"delta"});
-  test::expect_error<Error>([&] { (void)control_risk(one, 2, 100, {}); }, {"2 sequences"});
-  test::expect_error<Error>([&] { (void)control_risk({}, 1, 100, {}); }, {"0 candidates"});
+        [&] { (void)control_risk(one, one_sequence(one), 100, {.epsilon = 0.1, .delta = delta}); },
+        {"delta"});
+  test::expect_error<Error>([&] { (void)control_risk(one, two, 100, {}); }, {"2 sequences"});
+  test::expect_error<Error>([&] { (void)control_risk({}, {}, 100, {}); }, {"0 candidates"});
   const std::vector<RiskCandidate> many{{101, 1.0}};
-  test::expect_error<Error>([&] { (void)control_risk(many, 1, 100, {}); }, {"101 errors"});
+  test::expect_error<Error>([&] { (void)control_risk(many, one_sequence(many), 100, {}); },
+                            {"101 errors"});
 }
 
 /// The promise on stored logits of a trained network (see tests/train/stored_exits/README.md).
@@ -134,7 +147,7 @@ TEST(RiskControl, PromiseHoldsOverResampledSplits) {
     std::vector<std::int64_t> samples(2000);
     for (std::int64_t& sample : samples) sample = rng.below(stored.num_samples());
     const auto candidates = stored.candidates(samples);
-    const auto choice = control_risk(candidates, 1, std::ssize(samples),
+    const auto choice = control_risk(candidates, one_sequence(candidates), std::ssize(samples),
                                      {StoredSettings::kEpsilon, StoredSettings::kDelta});
     ASSERT_TRUE(choice);
     broken += stored.risk(choice->index) > StoredSettings::kEpsilon ? 1 : 0;
@@ -160,7 +173,8 @@ TEST(RiskControl, PromiseHoldsOnHalvesOfTheSamples) {
   for (std::uint64_t split = 0; split < StoredSettings::kSplits; ++split) {
     auto samples = Rng({2, split}).permutation(stored.num_samples());
     samples.resize(samples.size() / 2);
-    const auto choice = control_risk(stored.candidates(samples), 1, std::ssize(samples),
+    const auto candidates = stored.candidates(samples);
+    const auto choice = control_risk(candidates, one_sequence(candidates), std::ssize(samples),
                                      {StoredSettings::kEpsilon, StoredSettings::kDelta});
     ASSERT_TRUE(choice);
     broken += stored.risk(choice->index) > StoredSettings::kEpsilon ? 1 : 0;
