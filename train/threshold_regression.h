@@ -19,7 +19,7 @@ struct BandwidthLabel {
 
 struct RegressionParams {
   std::int64_t hidden = 32;  ///< width between the two layers
-  std::int64_t steps = 4000;
+  std::int64_t steps = 2000;
   float rate = 0.01F;  ///< of Adam, falling to 0 along a cosine
   std::uint64_t seed = 1;
   /// Throws ConfigError naming the value out of range.
