@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/provenance.h"
 #include "train/adapt_command.h"
+#include "train/codec_command.h"
 #include "train/config_file.h"
 #include "train/convert_command.h"
 #include "train/data_command.h"
@@ -36,6 +37,7 @@ int run(int argc, char** argv) {
   branchy::add_infer_all_command(app);
   branchy::add_export_command(app);
   branchy::add_convert_command(app);
+  branchy::add_codec_command(app);
   branchy::add_profile_command(app);
   branchy::add_nets_command(app);
   branchy::add_data_command(app);
