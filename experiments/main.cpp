@@ -1,6 +1,7 @@
 // `branchy-experiments`: one verb per reproduced table, figure or measurement.
 #include <CLI/CLI.hpp>
 
+#include "experiments/adapt_figure.h"
 #include "experiments/predictor_curve.h"
 #include "experiments/plot_command.h"
 #include "experiments/split_agreement.h"
@@ -11,6 +12,7 @@
 int main(int argc, char** argv) {
   CLI::App app("Repeats the project's measurements and the papers' tables", "branchy-experiments");
   app.require_subcommand(1);
+  branchy::add_adapt_figure_command(app);
   branchy::add_predictor_curve_command(app);
   branchy::add_plot_command(app);
   branchy::add_split_agreement_command(app);

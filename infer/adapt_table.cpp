@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/printable.h"
 #include "infer/latency_model.h"
+#include "infer/policies/policy_text.h"
 #include "layers/metadata_reader.h"
 
 namespace branchy {
@@ -87,6 +88,8 @@ std::optional<AdaptTable> AdaptTable::from(const ModelInfo& info) {
   std::vector<AdaptRow> rows;
   for (const std::string& line : split_text(table->second, '\n')) rows.push_back(parse_row(line));
   try {
+    for (const AdaptRow& row : rows)
+      (void)parse_policy(row.policy, info.config.early_exits + 1, info.records);
     return AdaptTable(std::move(rows), *limit_ms);
   } catch (const ConfigError& error) {
     throw DataError(fmt::format("[model file] records adapt.*: {}", error.what()));

@@ -190,10 +190,11 @@ AdaptInputs load_adapt_inputs(const AdaptFlags& flags) {
                             flags.feature_bytes > 0  ? "by --feature-bytes"
                             : codec_of(inputs.model) ? "coded, without a lossless stage"
                                                      : "float32");
-  const auto& temperatures = inputs.model.info.temperatures;
-  inputs.table = confidence_table(inputs.selection, temperatures, inputs.has_scores);
-  if (inputs.test)
-    inputs.test_table = confidence_table(*inputs.test, temperatures, inputs.has_scores);
+  const auto table_of = [&](const LogitsCache& cache) {
+    return confidence_table(StoredExits(cache, inputs.model.info.temperatures), inputs.has_scores);
+  };
+  inputs.table = table_of(inputs.selection);
+  if (inputs.test) inputs.test_table = table_of(*inputs.test);
   return inputs;
 }
 

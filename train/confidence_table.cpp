@@ -5,8 +5,6 @@
 #include <numeric>
 #include <utility>
 
-#include "infer/policies/max_probability.h"
-
 namespace branchy {
 
 namespace {
@@ -29,32 +27,21 @@ std::int64_t ConfidenceTable::num_samples() const {
   return std::accumulate(weight.begin(), weight.end(), std::int64_t{0});
 }
 
-ConfidenceTable confidence_table(const LogitsCache& cache, std::span<const float> temperatures,
-                                 bool with_scores) {
-  const auto rows = static_cast<std::size_t>(cache.num_samples());
-  const auto exits = static_cast<std::size_t>(cache.num_exits());
-  const auto classes = static_cast<std::size_t>(cache.num_classes());
-  ConfidenceTable table{.num_exits = cache.num_exits(),
-                        .confidence = std::vector<float>(rows * exits),
-                        .correct = std::vector<std::uint8_t>(rows * exits),
-                        .weight = std::vector<std::int64_t>(rows, 1)};
-  std::vector<float> scaled(classes);
-  for (std::size_t exit = 0; exit < exits; ++exit) {
-    const auto logits = cache.logits[exit].data();
-    const float temperature = temperatures.empty() ? 1.0F : temperatures[exit];
-    for (std::size_t row = 0; row < rows; ++row) {
-      const auto one = logits.subspan(row * classes, classes);
-      std::transform(one.begin(), one.end(), scaled.begin(),
-                     [&](float logit) { return logit / temperature; });
-      const Prediction prediction = predict(static_cast<std::int64_t>(exit) + 1, scaled);
-      table.confidence[row * exits + exit] = prediction.confidence;
-      table.correct[row * exits + exit] = prediction.label == cache.labels[row] ? 1 : 0;
+ConfidenceTable confidence_table(const StoredExits& stored, bool with_scores) {
+  const auto exits = static_cast<std::size_t>(stored.num_exits());
+  ConfidenceTable table{.num_exits = stored.num_exits()};
+  table.confidence.reserve(static_cast<std::size_t>(stored.num_samples()) * exits);
+  table.correct.reserve(table.confidence.capacity());
+  for (std::int64_t sample = 0; sample < stored.num_samples(); ++sample) {
+    for (const ExitView& view : stored.views(sample)) {
+      table.confidence.push_back(view.prediction.confidence);
+      table.correct.push_back(view.prediction.label == stored.label(sample) ? 1 : 0);
     }
+    if (!with_scores) continue;
+    const auto scores = stored.scores(sample);
+    table.scores.insert(table.scores.end(), scores.begin(), scores.end());
   }
-  if (with_scores) {
-    const auto scores = cache.scores.data();
-    table.scores.assign(scores.begin(), scores.end());
-  }
+  table.weight.assign(static_cast<std::size_t>(stored.num_samples()), 1);
   return table;
 }
 

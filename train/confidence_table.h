@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "train/logits_cache.h"
+#include "train/policy_simulation.h"
 
 namespace branchy {
 
@@ -21,10 +21,8 @@ struct ConfidenceTable {
   [[nodiscard]] std::int64_t num_samples() const;
 };
 
-/// `temperatures`: one an exit, or none for 1 everywhere. `with_scores` takes those of the cache.
-[[nodiscard]] ConfidenceTable confidence_table(const LogitsCache& cache,
-                                               std::span<const float> temperatures,
-                                               bool with_scores);
+/// `with_scores` takes those of the predictor too.
+[[nodiscard]] ConfidenceTable confidence_table(const StoredExits& stored, bool with_scores);
 
 /// The same for policies whose thresholds are all among `lambdas` and `gammas`: confidences and
 /// scores fall to the threshold below, equal rows become one. Several times smaller.

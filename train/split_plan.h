@@ -25,7 +25,7 @@ struct SplitProblem {
   };
   std::vector<SideTimes> blocks = {};  ///< [B]
   std::vector<Exit> exits = {};        ///< early exits, by depth
-  SideTimes final_exit;
+  SideTimes final_exit = {};
   /// [B]: bytes that cross when the edge has run k blocks; index 0: the image.
   std::vector<double> cut_bytes = {};
   double bits_per_second = 0;

@@ -93,6 +93,8 @@ TEST(AdaptTable, MalformedRecordsAreRefused) {
   refused("adapt.table", "0 max-probability:0.5", "bandwidth 0");
   refused("adapt.table", "nan max-probability:0.5", "BITS_PER_SECOND POLICY");
   refused("adapt.table", "2e5 max-probability:0.5\n1e5 max-probability:0.6", "rising");
+  refused("adapt.table", "1e5 max-probability:0.5+0.5+0.5", "max-probability:0.5+0.5+0.5");
+  refused("adapt.table", "1e5 guess:0.5", "guess");
   refused("adapt.limit_ms", "0", "limit 0");
   refused("adapt.limit_ms", "soon", "milliseconds");
   refused("adapt.temperatures", "1,1,1", "1,1,1");

@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/rng.h"
 #include "core/threads.h"
+#include "infer/policies/policy_text.h"
 #include "tests/support/expect_error.h"
 
 namespace branchy {
@@ -110,6 +111,56 @@ TEST_F(AdaptationTest, EverySettingOfTheGridIsWhatFollowingEachSampleGives) {
   }
 }
 
+/// Logits whose winner is clearer the deeper the exit.
+LogitsCache made_up_logits(std::int64_t samples, std::int64_t exits) {
+  Rng rng(11);
+  LogitsCache cache;
+  cache.scores = Tensor(Shape{samples, exits - 1});
+  for (float& score : cache.scores.mutable_data()) score = rng.uniform();
+  for (std::int64_t exit = 1; exit <= exits; ++exit) {
+    cache.logits.emplace_back(Shape{samples, 3});
+    for (float& logit : cache.logits.back().mutable_data())
+      logit = static_cast<float>(exit) * rng.normal();
+    cache.costs.trunk.push_back(1000 * exit);
+    cache.costs.exit.push_back(100 * exit);
+  }
+  cache.costs.predictor = 10;
+  cache.costs.feature_bytes = 50;
+  for (std::int64_t i = 0; i < samples; ++i) {
+    cache.labels.push_back(rng.below(3));
+    cache.indices.push_back(i);
+  }
+  return cache;
+}
+
+TEST(ThresholdSetting, RoutesAreThoseOfThePolicyThatItsTextNames) {
+  const LogitsCache cache = made_up_logits(200, 4);
+  const std::vector<float> temperatures{1.5F, 0.75F, 1.0F, 2.0F};
+  const StoredExits stored(cache, temperatures);
+  const ConfidenceTable table = confidence_table(stored, true);
+  for (const ThresholdSetting& setting :
+       {ThresholdSetting{.lambda = {0.9F, 0.8F, 0.95F}},
+        ThresholdSetting{.lambda = {0.9F, 0.8F, 0.95F}, .oracle = true},
+        ThresholdSetting{.lambda = {0.7F, 0.55F, 0.6123F}, .gamma = {0.5F, 0.0F, 0.9F}}}) {
+    const PolicyPtr policy = parse_policy(policy_text(setting), 4);
+    double operations = 0;
+    std::int64_t correct = 0, sent = 0;
+    for (std::int64_t i = 0; i < 200; ++i) {
+      const SampleOutcome one = simulate_sample(stored, i, *policy, cache.costs);
+      operations += static_cast<double>(one.device_operations);
+      correct += one.answer.label == stored.label(i) ? 1 : 0;
+      sent += one.bytes_sent > 0 ? 1 : 0;
+    }
+    const RouteCounts counts = count_routes(table, setting);
+    EXPECT_NEAR(counts.device_operations(cache.costs), operations / 200, 1e-9)
+        << policy_text(setting);
+    EXPECT_EQ(counts.correct, correct) << policy_text(setting);
+    EXPECT_EQ(counts.sent, sent) << policy_text(setting);
+    EXPECT_GT(sent, 0);
+    EXPECT_LT(sent, 200);
+  }
+}
+
 TEST_F(AdaptationTest, BestAgreesWithBruteForceAtEveryBandwidth) {
   const SettingGrid grid(table_, axes_, model_);
   const double limit = 12.0;
@@ -196,7 +247,7 @@ TEST_F(AdaptationTest, GridsThatAreEmptyTooLargeOrWithoutScoresAreRefused) {
 }
 
 AdaptOptions published_bandwidths(double limit_ms) {
-  AdaptOptions options{.limit_ms = limit_ms, .bandwidths = {}};
+  AdaptOptions options{.limit_ms = limit_ms, .bandwidths = {}, .regression = {.steps = 300}};
   for (const double mbit : {0.1, 0.3, 0.5, 0.7, 1.0, 3.0, 5.0, 7.0, 10.0, 30.0, 50.0, 70.0, 100.0})
     options.bandwidths.push_back(mbit * kMbit);
   return options;
@@ -288,11 +339,18 @@ TEST(ThresholdRegression, NeedsTwoBandwidthsOfADecadeAndStaysInIt) {
   test::expect_error<ConfigError>([&] { ThresholdRegression(apart, {}); }, {"factor of 10"});
   const std::vector<BandwidthLabel> near{{1e6, setting}, {10e6, setting}};
   const ThresholdRegression regression(near, {.hidden = 4, .steps = 10});
-  EXPECT_TRUE(regression.covers(10e6));
-  EXPECT_FALSE(regression.covers(11e6));
+  EXPECT_NO_THROW((void)regression.at(10e6));
   test::expect_error<ConfigError>([&] { (void)regression.at(11e6); }, {"no network"});
   test::expect_error<ConfigError>([&] { (void)regression.at(0); }, {"bandwidth"});
   test::expect_error<ConfigError>([&] { ThresholdRegression(near, {.hidden = 0}); }, {"hidden"});
+  const auto trainable = [](const std::vector<double>& bandwidths) {
+    return ThresholdRegression::is_trainable(bandwidths);
+  };
+  EXPECT_TRUE(trainable({1e6, 10e6}));
+  EXPECT_TRUE(trainable({0.1e6, 1e6, 3e6, 10e6, 100e6}));
+  EXPECT_FALSE(trainable({1e6}));
+  EXPECT_FALSE(trainable({1e6, 20e6}));
+  EXPECT_FALSE(trainable({1e6, 2e6, 300e6, 400e6})) << "nothing from 10 to 100";
 }
 
 }  // namespace
