@@ -6,12 +6,14 @@
 #include "core/error.h"
 #include "core/provenance.h"
 #include "train/codec_command.h"
+#include "train/calibrate_command.h"
 #include "train/config_file.h"
 #include "train/convert_command.h"
 #include "train/data_command.h"
 #include "train/eval_command.h"
 #include "train/export_command.h"
 #include "train/finetune_command.h"
+#include "train/infer_all_command.h"
 #include "train/nets_command.h"
 #include "train/profile_command.h"
 #include "train/train_command.h"
@@ -31,6 +33,8 @@ int run(int argc, char** argv) {
   branchy::add_train_command(app);
   branchy::add_finetune_command(app);
   branchy::add_eval_command(app);
+  branchy::add_infer_all_command(app);
+  branchy::add_calibrate_command(app);
   branchy::add_export_command(app);
   branchy::add_convert_command(app);
   branchy::add_codec_command(app);
