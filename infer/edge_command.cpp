@@ -135,8 +135,9 @@ PolicyPtr choose_policy(const EdgeCommandOptions& options, const ModelInfo& info
         "--threshold 0.9");
   }
   if (!same_temperatures(*record, info)) {
-    warn("the model was calibrated anew since its policy was chosen; choose it again with "
-         "`branchy policy`");
+    warn(
+        "the model was calibrated anew since its policy was chosen; choose it again with "
+        "`branchy policy`");
   }
   return parse_policy(record->text, early + 1, info.records);
 }
@@ -231,8 +232,8 @@ class Edge {
   EdgeEngine engine_;
 };
 
-void classify_data(Edge& edge, const EdgeCommandOptions& options,
-                   const ShutdownSignal& shutdown, ResultSink& sink) {
+void classify_data(Edge& edge, const EdgeCommandOptions& options, const ShutdownSignal& shutdown,
+                   ResultSink& sink) {
   const ServedModel& model = edge.model();
   const ModelImages opened = open_images(model.info, *model.image_shape,
                                          {.data = options.data,
@@ -260,8 +261,8 @@ void classify_data(Edge& edge, const EdgeCommandOptions& options,
 }
 
 // Number of files that could not be read.
-int classify_files(Edge& edge, const EdgeCommandOptions& options,
-                   const ShutdownSignal& shutdown, ResultSink& sink) {
+int classify_files(Edge& edge, const EdgeCommandOptions& options, const ShutdownSignal& shutdown,
+                   ResultSink& sink) {
   const ServedModel& model = edge.model();
   int num_failed = 0;
   std::int64_t left = options.limit > 0 ? options.limit : std::ssize(options.files);
