@@ -13,6 +13,7 @@
 #include "train/finetune_command.h"
 #include "train/infer_all_command.h"
 #include "train/nets_command.h"
+#include "train/policy_command.h"
 #include "train/profile_command.h"
 #include "train/train_command.h"
 
@@ -34,6 +35,7 @@ int run(int argc, char** argv) {
   branchy::add_infer_all_command(app);
   branchy::add_export_command(app);
   branchy::add_convert_command(app);
+  branchy::add_policy_command(app);
   branchy::add_profile_command(app);
   branchy::add_nets_command(app);
   branchy::add_data_command(app);
