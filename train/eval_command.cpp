@@ -90,13 +90,12 @@ std::vector<std::vector<float>> threshold_sets(const std::vector<std::string>& g
 }
 
 ExitPredictions predict(const EvalCommand& c, const std::shared_ptr<const Plan>& plan,
-                        const std::shared_ptr<const Dataset>& dataset,
-                        const Normalization& normalization) {
+                        const std::shared_ptr<const Dataset>& dataset, const ModelInfo& info) {
   const std::int64_t images = c.batch > 0 ? c.batch : evaluation_batch(dataset->image_shape());
   Progress bar("eval");
   EvaluationDump dump(c.logits, c.inputs);
   ExitPredictions data = predict_dataset(
-      plan, dataset, normalization, images,
+      plan, dataset, info, images,
       {.progress =
            [&](double share) { bar.update(share, fmt::format("of {} images", dataset->size())); },
        .batch = [&](const Batch& batch) { dump.add(batch); },
@@ -114,14 +113,15 @@ void run(const EvalCommand& c) {
         fmt::format("[eval] {} holds one side of a split; give the run or whole model", c.model));
   const auto sets = threshold_sets(c.thresholds, model.network->num_exits() - 1);
   const auto dataset = open_flagged_images(c.images, model);
-  const Normalization normalization{model.info.mean, model.info.std};
   const auto plan = Plan::lower(*model.network, model.network->whole());
-  const ExitPredictions data = predict(c, plan, dataset, normalization);
+  const ExitPredictions data = predict(c, plan, dataset, model.info);
   const auto accuracy = accuracy_of_all(data);
   if (!c.predictions.empty()) write_predictions(c.predictions, data);
   ordered_json json;
   if (!c.json) {
     fmt::print("{} of {}: {} images\n", c.model, c.images.data, data.labels.size());
+    if (!model.info.temperatures.empty())
+      fmt::print("confidences by temperatures {:.4f}\n", fmt::join(model.info.temperatures, " "));
     for (std::size_t i = 0; i < accuracy.size(); ++i)
       fmt::print("exit {}: accuracy {:.2f} % of all samples\n", i + 1, 100.0 * accuracy[i]);
   } else {
@@ -132,6 +132,7 @@ void run(const EvalCommand& c) {
     json["split"] = c.images.split;
     json["samples"] = data.labels.size();
     json["acc_all"] = accuracy;
+    if (!model.info.temperatures.empty()) json["temperatures"] = model.info.temperatures;
   }
   for (const auto& thresholds : sets) {
     const ThresholdReport report = report_threshold(data, thresholds, *model.network);

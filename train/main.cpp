@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/provenance.h"
+#include "train/calibrate_command.h"
 #include "train/config_file.h"
 #include "train/convert_command.h"
 #include "train/data_command.h"
@@ -33,6 +34,7 @@ int run(int argc, char** argv) {
   branchy::add_finetune_command(app);
   branchy::add_eval_command(app);
   branchy::add_infer_all_command(app);
+  branchy::add_calibrate_command(app);
   branchy::add_export_command(app);
   branchy::add_convert_command(app);
   branchy::add_policy_command(app);
