@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/provenance.h"
 #include "train/calibrate_command.h"
+#include "train/codec_command.h"
 #include "train/config_file.h"
 #include "train/convert_command.h"
 #include "train/data_command.h"
@@ -38,6 +39,7 @@ int run(int argc, char** argv) {
   branchy::add_export_command(app);
   branchy::add_convert_command(app);
   branchy::add_policy_command(app);
+  branchy::add_codec_command(app);
   branchy::add_profile_command(app);
   branchy::add_nets_command(app);
   branchy::add_data_command(app);
