@@ -3,6 +3,7 @@
 
 #include "experiments/policy_agreement.h"
 #include "experiments/plot_command.h"
+#include "experiments/predictor_curve.h"
 #include "experiments/split_agreement.h"
 #include "experiments/tables_command.h"
 #include "experiments/train_step.h"
@@ -13,6 +14,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   branchy::add_policy_agreement_command(app);
   branchy::add_plot_command(app);
+  branchy::add_predictor_curve_command(app);
   branchy::add_split_agreement_command(app);
   branchy::add_tables_command(app);
   branchy::add_train_step_command(app);
