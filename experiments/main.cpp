@@ -4,6 +4,7 @@
 #include "experiments/policy_agreement.h"
 #include "experiments/plot_command.h"
 #include "experiments/predictor_curve.h"
+#include "experiments/adapt_figure.h"
 #include "experiments/split_agreement.h"
 #include "experiments/tables_command.h"
 #include "experiments/train_step.h"
@@ -15,6 +16,7 @@ int main(int argc, char** argv) {
   branchy::add_policy_agreement_command(app);
   branchy::add_plot_command(app);
   branchy::add_predictor_curve_command(app);
+  branchy::add_adapt_figure_command(app);
   branchy::add_split_agreement_command(app);
   branchy::add_tables_command(app);
   branchy::add_train_step_command(app);

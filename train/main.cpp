@@ -7,6 +7,7 @@
 #include "core/provenance.h"
 #include "train/calibrate_command.h"
 #include "train/codec_command.h"
+#include "train/adapt_command.h"
 #include "train/config_file.h"
 #include "train/convert_command.h"
 #include "train/data_command.h"
@@ -17,6 +18,7 @@
 #include "train/nets_command.h"
 #include "train/policy_command.h"
 #include "train/predictor_command.h"
+#include "train/plan_command.h"
 #include "train/profile_command.h"
 #include "train/train_command.h"
 
@@ -45,6 +47,8 @@ int run(int argc, char** argv) {
   branchy::add_profile_command(app);
   branchy::add_nets_command(app);
   branchy::add_data_command(app);
+  branchy::add_adapt_command(app);
+  branchy::add_plan_command(app);
   try {
     app.parse(argc, argv);
     return 0;
