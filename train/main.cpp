@@ -13,6 +13,7 @@
 #include "train/finetune_command.h"
 #include "train/nets_command.h"
 #include "train/profile_command.h"
+#include "train/prune_command.h"
 #include "train/train_command.h"
 
 namespace {
@@ -32,6 +33,7 @@ int run(int argc, char** argv) {
   branchy::add_eval_command(app);
   branchy::add_export_command(app);
   branchy::add_convert_command(app);
+  branchy::add_prune_command(app);
   branchy::add_profile_command(app);
   branchy::add_nets_command(app);
   branchy::add_data_command(app);
