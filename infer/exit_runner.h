@@ -42,6 +42,12 @@ class ExitRunner {
   /// Computes the part's remaining trunk blocks and gives the value behind them, row-major. Exits
   /// not yet computed are left out. May be asked again; throws Error before `start`.
   Tensor feature();
+  /// Computes no further than `num_blocks` trunk blocks (of the network) and gives the value behind
+  /// them, row-major: what `start_after` takes. Exits before it that are not yet computed are left
+  /// out; those that read the value, and all behind it, are still ahead unless computed already.
+  /// May be asked again until a later block is computed; throws Error before `start`, outside the
+  /// part, and for a value that lies behind.
+  Tensor value_after(std::int64_t num_blocks);
 
  private:
   struct Impl;

@@ -7,15 +7,9 @@
 #include <string>
 #include <string_view>
 
-#include "infer/policies/max_probability.h"
+#include "infer/policies/exit_view.h"
 
 namespace branchy {
-
-/// What one computed exit says of one sample. Both after the exit's temperature.
-struct ExitView {
-  std::span<const float> logits;  ///< [classes]
-  Prediction prediction;          ///< of `logits`; carries the exit's number
-};
 
 /// What is known of a sample beside the exits computed so far.
 struct SampleContext {
@@ -41,7 +35,7 @@ class ExitPolicy {
  public:
   virtual ~ExitPolicy() = default;
 
-  /// What `parse_policy` takes, e.g. "max-probability:0.9,0.85".
+  /// What `parse_policy` takes, e.g. "max-probability:0.9+0.85".
   [[nodiscard]] virtual std::string text() const = 0;
   [[nodiscard]] virtual bool needs_scores() const { return false; }
   /// Whether it needs `SampleContext::all`: such a policy cannot be executed, only evaluated.
