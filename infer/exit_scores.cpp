@@ -49,11 +49,23 @@ ExitScores::ExitScores(const Attachment& predictor, const ModelInfo& info)
   operations_ = costs.trunk.front() + costs.exit.front();
 }
 
+void ExitScores::require_before_exits(const Plan& plan) const {
+  if (reads_after_ > plan.exit_depth(1))
+    throw DataError(
+        fmt::format("[predictor] reads the value after {} trunk blocks, exit 1 hangs "
+                    "on {}; it must read what comes before the exits",
+                    reads_after_, plan.exit_depth(1)));
+}
+
 Tensor ExitScores::scores(const Tensor& input) {
   runner_.start(input);
   Tensor scores = runner_.run_to(1).logits;
   for (float& score : scores.mutable_data()) score = 1.0F / (1.0F + std::exp(-score));
   return scores;
+}
+
+Tensor ExitScores::scores_at_start(ExitRunner& trunk, const Tensor& images) {
+  return scores(reads_after_ == 0 ? images : trunk.value_after(reads_after_));
 }
 
 }  // namespace branchy

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/provenance.h"
 #include "data/digest.h"
 #include "layers/metadata_reader.h"
 #include "layers/network_options.h"
@@ -109,6 +110,7 @@ void save_logits(const std::filesystem::path& path, const LogitsCache& cache) {
                     {"costs.exit", fmt::format("{}", fmt::join(cache.costs.exit, ","))},
                     {"costs.predictor", std::to_string(cache.costs.predictor)},
                     {"costs.feature_bytes", std::to_string(cache.costs.feature_bytes)}};
+  for (const auto& [key, value] : provenance()) metadata["provenance." + key] = value;
   if (!cache.temperatures.empty())
     metadata["temperatures"] = fmt::format("{}", fmt::join(cache.temperatures, ","));
   write_safetensors(path, tensors, metadata);

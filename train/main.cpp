@@ -11,6 +11,7 @@
 #include "train/eval_command.h"
 #include "train/export_command.h"
 #include "train/finetune_command.h"
+#include "train/infer_all_command.h"
 #include "train/nets_command.h"
 #include "train/profile_command.h"
 #include "train/prune_command.h"
@@ -31,6 +32,7 @@ int run(int argc, char** argv) {
   branchy::add_train_command(app);
   branchy::add_finetune_command(app);
   branchy::add_eval_command(app);
+  branchy::add_infer_all_command(app);
   branchy::add_export_command(app);
   branchy::add_convert_command(app);
   branchy::add_prune_command(app);

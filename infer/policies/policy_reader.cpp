@@ -88,9 +88,9 @@ void PolicyReader::finish() const {
     if (!given.known) refuse(fmt::format("it takes no option '{}'", printable(key)));
 }
 
-std::string PolicyReader::record(const std::string& key) const {
+std::vector<float> PolicyReader::record_numbers(const std::string& key) const {
   const auto found = records_.find(key);
-  return found == records_.end() ? "" : found->second;
+  return found == records_.end() ? std::vector<float>() : to_numbers(parts_of(found->second, '+'));
 }
 
 std::int64_t PolicyReader::whole_number(const std::string& word, const std::string& what,

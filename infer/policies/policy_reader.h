@@ -38,8 +38,8 @@ class PolicyReader {
   /// Throws for an option that nobody asked for.
   void finish() const;
 
-  /// The model's record of this key; "" when it has none.
-  [[nodiscard]] std::string record(const std::string& key) const;
+  /// Numbers joined by `+` in the model's record of this key; none when it has no such record.
+  [[nodiscard]] std::vector<float> record_numbers(const std::string& key) const;
 
   [[nodiscard]] std::int64_t whole_number(const std::string& word, const std::string& what,
                                           std::int64_t low, std::int64_t high) const;

@@ -7,11 +7,16 @@
 
 #include "core/error.h"
 #include "core/printable.h"
+#include "infer/policies/ensemble.h"
 #include "infer/policies/entropy.h"
 #include "infer/policies/fixed.h"
+#include "infer/policies/gate.h"
+#include "infer/policies/margin.h"
 #include "infer/policies/max_probability.h"
 #include "infer/policies/oracle.h"
 #include "infer/policies/p_tar.h"
+#include "infer/policies/patience.h"
+#include "infer/policies/predictor.h"
 
 namespace branchy {
 
@@ -28,6 +33,12 @@ constexpr std::array kKinds = {
     PolicyKind{PTarPolicy::kName, "p-tar:0.8[,active=2+3]", &PTarPolicy::parse},
     PolicyKind{EntropyPolicy::kName, "entropy:0.3[+0.4...][,drop=0.95][,active=2]",
                &EntropyPolicy::parse},
+    PolicyKind{MarginPolicy::kName, "margin:0.5[+0.4...]", &MarginPolicy::parse},
+    PolicyKind{PatiencePolicy::kName, "patience:AGREEING", &PatiencePolicy::parse},
+    PolicyKind{EnsemblePolicy::kName, "ensemble:0.9[+0.85...]", &EnsemblePolicy::parse},
+    PolicyKind{GatePolicy::kName, "gate[:0.5...][,w1=W+W+W+W+BIAS,w2=...]", &GatePolicy::parse},
+    PolicyKind{PredictorPolicy::kName, "predictor:0.9[+0.85...],gamma=0.5[+0.4...]",
+               &PredictorPolicy::parse},
     PolicyKind{OraclePolicy::kName, "oracle:0.9[+0.85...]", &OraclePolicy::parse},
     PolicyKind{FixedPolicy::kName, "fixed:EXIT", &FixedPolicy::parse}};
 

@@ -15,7 +15,7 @@ namespace branchy {
 ///
 /// 1. `NAME[:VALUES][,KEY=VALUES]...`; several values are joined by `+`, the first list may use
 ///    commas too. A policy's header says what it takes; `policy_names()` lists them.
-/// 2. `parse_policy(policy->text(), n)` makes the same policy.
+/// 2. `parse_policy(policy->text(), n, records)` makes the same policy.
 /// 3. `records` of the model file serve policies whose parameters were learned (`gate`).
 ///
 /// Throws ConfigError with the text and what is expected.
