@@ -20,7 +20,8 @@ using nlohmann::json;
 double accuracy_at(const StoredExits& exits, std::int64_t exit) {
   std::int64_t correct = 0;
   for (std::int64_t i = 0; i < exits.num_samples(); ++i)
-    correct += exits.views(i)[static_cast<std::size_t>(exit - 1)].prediction.label == exits.label(i);
+    correct +=
+        exits.views(i)[static_cast<std::size_t>(exit - 1)].prediction.label == exits.label(i);
   return static_cast<double>(correct) / static_cast<double>(exits.num_samples());
 }
 
@@ -30,7 +31,8 @@ std::optional<double> share(std::int64_t correct, std::int64_t samples) {
 }
 
 LeeRow count_row(const StoredExits& exits, const ExitPolicy& policy) {
-  LeeRow row{.samples = exits.num_samples(), .device_operations = 0};
+  LeeRow row;
+  row.samples = exits.num_samples();
   std::int64_t edge_correct = 0, cloud_correct = 0;
   const auto outcomes = simulate_policy(exits, policy);
   for (std::int64_t i = 0; i < row.samples; ++i) {
@@ -51,8 +53,9 @@ std::int64_t exit_after(const MultiExitNetwork& network, const std::string& mode
                         std::int64_t block) {
   for (std::int64_t exit = 1; exit < network.num_exits(); ++exit)
     if (network.exit(exit).after_block == block) return exit;
-  throw ConfigError(fmt::format(
-      "[lee-exits] {} has no early exit after block {}; choose others with --blocks", model, block));
+  throw ConfigError(
+      fmt::format("[lee-exits] {} has no early exit after block {}; choose others with --blocks",
+                  model, block));
 }
 
 }  // namespace
@@ -81,8 +84,9 @@ std::vector<LeeRow> lee_rows(const std::string& model, const MultiExitNetwork& n
     for (std::int64_t i = 1; i <= exit; ++i)
       operations += total_cost(network.profile_trunk(i)).ptflops;
     for (const double threshold : thresholds) {
-      LeeRow row = count_row(exits, *parse_policy(fmt::format("entropy:{},active={}", threshold, exit),
-                                                  network.num_exits()));
+      LeeRow row = count_row(
+          exits,
+          *parse_policy(fmt::format("entropy:{},active={}", threshold, exit), network.num_exits()));
       row.model = model;
       row.multi_exit = multi_exit;
       row.block = block;
@@ -90,8 +94,8 @@ std::vector<LeeRow> lee_rows(const std::string& model, const MultiExitNetwork& n
       row.acc_all = acc_all;
       row.acc_all_final = acc_all_final;
       row.device_operations = operations;
-      row.mean_bytes =
-          4.0 * static_cast<double>(network.feature_shape(block).size()) * (1.0 - row.local_share());
+      row.mean_bytes = 4.0 * static_cast<double>(network.feature_shape(block).size()) *
+                       (1.0 - row.local_share());
       rows.push_back(row);
     }
   }

@@ -12,8 +12,8 @@
 
 namespace branchy {
 
-/// One model with one active exit at one threshold. A sample is local when the normalised entropy of
-/// the active exit is below the threshold, strictly; the others are answered by the final exit.
+/// One model with one active exit at one threshold. A sample is local when the normalised entropy
+/// of the active exit is below the threshold, strictly; the others are answered by the final exit.
 struct LeeRow {
   std::string model;        ///< as given: "SEM-5"
   bool multi_exit = false;  ///< MEM: the network has more early exits, which are not computed
@@ -23,11 +23,12 @@ struct LeeRow {
   /// Accuracy, 0..1, of the samples answered on the edge, and of those answered in the cloud;
   /// nothing when there are none.
   std::optional<double> acc_exited, acc_cloud;
-  double overall = 0.0;            ///< accuracy of all answers
-  double acc_all = 0.0;            ///< of all samples at the active exit, whatever their entropy
-  double acc_all_final = 0.0;      ///< of all samples at the final exit
-  std::int64_t device_operations;  ///< trunk to the active exit and the exit, each sample (ptflops)
-  double mean_bytes = 0.0;         ///< float32 feature at the active exit, over all samples
+  double overall = 0.0;        ///< accuracy of all answers
+  double acc_all = 0.0;        ///< of all samples at the active exit, whatever their entropy
+  double acc_all_final = 0.0;  ///< of all samples at the final exit
+  std::int64_t device_operations =
+      0;                    ///< trunk to the active exit and the exit, each sample (ptflops)
+  double mean_bytes = 0.0;  ///< float32 feature at the active exit, over all samples
 
   [[nodiscard]] double local_share() const {
     return static_cast<double>(local) / static_cast<double>(samples);

@@ -94,12 +94,12 @@ std::vector<LeeTrend> lee_trends(std::span<const LeeRow> rows) {
     with_threshold("overall accuracy falls with T", false, overall);
     with_depth("accuracy of all samples at the exit (acc_all) grows with depth", true, all);
   }
-  trends.push_back(single_beats_multi(rows, "SEM-k is at least as accurate (acc_all) as MEM exit k",
-                                      all));
+  trends.push_back(
+      single_beats_multi(rows, "SEM-k is at least as accurate (acc_all) as MEM exit k", all));
   trends.push_back(
       single_beats_multi(rows, "SEM-k answers at least as many locally as MEM exit k", local));
-  trends.push_back(single_beats_multi(rows, "SEM-k is overall at least as accurate as MEM exit k",
-                                      overall));
+  trends.push_back(
+      single_beats_multi(rows, "SEM-k is overall at least as accurate as MEM exit k", overall));
   return trends;
 }
 

@@ -132,7 +132,7 @@ void run(const PruneCommand& c) {
 void add_prune_command(CLI::App& app) {
   CLI::App* prune = app.add_subcommand(
       "prune", "Remove the weakest filters of the on-device part: a smaller model file");
-  prune->description(
+  prune->footer(
       "Removes the share --ratio of the filters with the lowest l2 norm in each convolution of the "
       "on-device part (trunk up to the last early exit, early exits too), layer by layer: of n "
       "filters round(ratio n), at least one stays. Of residual blocks the first convolution is "

@@ -107,11 +107,36 @@ struct PruningCase {
 
 class FilterPruningTest : public ::testing::TestWithParam<PruningCase> {};
 
+void expect_same_state(MultiExitNetwork& network, MultiExitNetwork& expected) {
+  EXPECT_EQ(network.config(), expected.config());
+  const auto state = network.state();
+  const auto wanted = expected.state();
+  ASSERT_EQ(state.size(), wanted.size());
+  for (std::size_t i = 0; i < state.size(); ++i) {
+    ASSERT_EQ(state[i].name, wanted[i].name);
+    EXPECT_TRUE(
+        std::ranges::equal(state[i].variable->value().data(), wanted[i].variable->value().data()))
+        << state[i].name;
+  }
+}
+
+void expect_round_trip(MultiExitNetwork& network) {
+  const test::TemporaryDirectory folder;
+  ModelInfo info;
+  info.config = network.config();
+  info.part = network.whole();
+  info.std = {1.0F, 1.0F, 1.0F};
+  save_model(folder / "pruned.safetensors", network, info);
+  expect_same_state(*load_model(folder / "pruned.safetensors").network, network);
+}
+
 TEST_P(FilterPruningTest, AnswersAsTheWholeNetworkWithItsWeakestFiltersAtZero) {
   const auto network = random_network(GetParam().config);
+  expect_same_state(*prune_filters(*network, 0.0), *network);
   const auto pruned = prune_filters(*network, 0.3);
   ASSERT_EQ(pruned->num_exits(), network->num_exits());
   EXPECT_LT(whole_cost(*pruned).parameters, whole_cost(*network).parameters);
+  expect_round_trip(*pruned);
   const NoGradGuard guard;
   const Shape& input = network->input_shape();
   const Variable images(test::random_tensor(Shape{2, input[1], input[2], input[3]}, 9));
@@ -119,44 +144,13 @@ TEST_P(FilterPruningTest, AnswersAsTheWholeNetworkWithItsWeakestFiltersAtZero) {
   mask_removed(*network, *pruned);
   const auto masked = network->forward(images, {});
   const auto logits = pruned->forward(images, {});
+  // Sums of other lengths round differently, and depth adds that up: 6e-5 after 53 layers.
   for (std::size_t exit = 0; exit < logits.size(); ++exit) {
-    EXPECT_LT(test::relative_error(logits[exit].value(), masked[exit].value()), 2e-5)
+    EXPECT_LT(test::relative_error(logits[exit].value(), masked[exit].value()), 2e-4)
         << "exit " << exit + 1;
-    EXPECT_GT(test::relative_error(before[exit].value(), masked[exit].value()), 1e-3)
+    EXPECT_GT(test::relative_error(before[exit].value(), masked[exit].value()), 1e-2)
         << "the mask of exit " << exit + 1 << " changes nothing";
   }
-}
-
-TEST_P(FilterPruningTest, SurvivesASaveAndALoad) {
-  const auto network = random_network(GetParam().config);
-  const auto pruned = prune_filters(*network, 0.3);
-  const test::TemporaryDirectory folder;
-  save_model(folder / "pruned.safetensors", *pruned,
-             {.config = pruned->config(), .part = pruned->whole(), .mean = {}, .std = {1, 1, 1}});
-  const LoadedModel loaded = load_model(folder / "pruned.safetensors");
-  EXPECT_EQ(loaded.network->config(), pruned->config());
-  const auto expected = pruned->state();
-  const auto state = loaded.network->state();
-  ASSERT_EQ(state.size(), expected.size());
-  for (std::size_t i = 0; i < state.size(); ++i) {
-    ASSERT_EQ(state[i].name, expected[i].name);
-    EXPECT_TRUE(
-        std::ranges::equal(state[i].variable->value().data(), expected[i].variable->value().data()))
-        << state[i].name;
-  }
-}
-
-TEST_P(FilterPruningTest, ARatioOfZeroChangesNoBit) {
-  const auto network = random_network(GetParam().config);
-  const auto same = prune_filters(*network, 0.0);
-  EXPECT_EQ(same->config(), network->config());
-  const auto expected = network->state();
-  const auto state = same->state();
-  ASSERT_EQ(state.size(), expected.size());
-  for (std::size_t i = 0; i < state.size(); ++i)
-    EXPECT_TRUE(
-        std::ranges::equal(state[i].variable->value().data(), expected[i].variable->value().data()))
-        << state[i].name;
 }
 
 NetworkConfig config(const std::string& name, std::int64_t exits, const Options& options = {}) {

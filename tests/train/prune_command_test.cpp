@@ -27,10 +27,11 @@ class PruneCommandTest : public ::testing::Test {
     Rng rng(4);
     const auto network =
         make_network({.name = "cnn9", .early_exits = 2, .options = {{"exit-after", "2,5"}}}, rng);
-    ModelInfo info{.config = network->config(),
-                   .part = network->whole(),
-                   .mean = {0.5F, 0.5F, 0.5F},
-                   .std = {0.25F, 0.25F, 0.25F}};
+    ModelInfo info;
+    info.config = network->config();
+    info.part = network->whole();
+    info.mean = {0.5F, 0.5F, 0.5F};
+    info.std = {0.25F, 0.25F, 0.25F};
     save_model(folder_ / "model.safetensors", *network, info);
     info.temperatures = {1.5F, 1.25F, 1.0F};
     info.records["policy.text"] = "entropy:0.3";
