@@ -5,6 +5,7 @@
 #include "experiments/plot_command.h"
 #include "experiments/predictor_curve.h"
 #include "experiments/adapt_figure.h"
+#include "experiments/lee_exits.h"
 #include "experiments/split_agreement.h"
 #include "experiments/tables_command.h"
 #include "experiments/train_step.h"
@@ -17,6 +18,7 @@ int main(int argc, char** argv) {
   branchy::add_plot_command(app);
   branchy::add_predictor_curve_command(app);
   branchy::add_adapt_figure_command(app);
+  branchy::add_lee_exits_command(app);
   branchy::add_split_agreement_command(app);
   branchy::add_tables_command(app);
   branchy::add_train_step_command(app);

@@ -20,6 +20,7 @@
 #include "train/predictor_command.h"
 #include "train/plan_command.h"
 #include "train/profile_command.h"
+#include "train/prune_command.h"
 #include "train/train_command.h"
 
 namespace {
@@ -44,6 +45,7 @@ int run(int argc, char** argv) {
   branchy::add_policy_command(app);
   branchy::add_codec_command(app);
   branchy::add_predictor_command(app);
+  branchy::add_prune_command(app);
   branchy::add_profile_command(app);
   branchy::add_nets_command(app);
   branchy::add_data_command(app);
