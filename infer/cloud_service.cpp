@@ -80,21 +80,45 @@ void check_shape(const WireTensor& input, const TensorDescription& expected) {
   }
 }
 
+// The inputs of which a request needs one, then in brackets those that may come with it.
+std::string input_names(const ModelDescription& model) {
+  std::string names;
+  for (const TensorDescription& one : model.inputs) {
+    names += one.optional ? fmt::format(" [{}]", one.name) : " " + one.name;
+  }
+  return names;
+}
+
 }  // namespace
 
 void check_inputs(const InferRequest& request, const ModelDescription& model) {
-  if (request.inputs.size() != 1) {
-    throw HttpError(400, fmt::format("request has {} inputs, expected exactly one of the model's",
-                                     request.inputs.size()));
+  const WireTensor* main = nullptr;
+  for (const WireTensor& input : request.inputs) {
+    const auto expected =
+        std::find_if(model.inputs.begin(), model.inputs.end(),
+                     [&](const TensorDescription& one) { return one.name == input.name; });
+    if (expected == model.inputs.end()) {
+      throw HttpError(400, fmt::format("[input {}] is unknown; the model takes:{}",
+                                       printable(input.name), input_names(model)));
+    }
+    check_shape(input, *expected);
+    if (expected->optional) continue;
+    if (main != nullptr) {
+      throw HttpError(400, fmt::format("request has the inputs {} and {}, expected one of them",
+                                       main->name, input.name));
+    }
+    main = &input;
   }
-  const WireTensor& input = request.inputs.front();
-  for (const TensorDescription& expected : model.inputs) {
-    if (input.name == expected.name) return check_shape(input, expected);
+  if (main == nullptr) {
+    throw HttpError(
+        400, fmt::format("request has none of the model's inputs:{}", input_names(model)));
   }
-  std::string known;
-  for (const TensorDescription& expected : model.inputs) known += " " + expected.name;
-  throw HttpError(400, fmt::format("[input {}] is unknown; the model takes one of:{}",
-                                   printable(input.name), known));
+  for (const WireTensor& input : request.inputs) {
+    if (input.shape.front() != main->shape.front()) {
+      throw HttpError(400, fmt::format("[input {}] has {} rows, [input {}] {}", input.name,
+                                       input.shape.front(), main->name, main->shape.front()));
+    }
+  }
 }
 
 void CloudService::set_backend(std::shared_ptr<InferBackend> backend) {

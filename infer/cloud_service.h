@@ -64,8 +64,8 @@ class CloudService {
   std::atomic<std::uint64_t> num_requests_{0};
 };
 
-/// Checks names, datatypes and shapes of the inputs against the model: exactly one input, one that
-/// the model has, at least one row. Throws HttpError 400.
+/// Checks names, datatypes and shapes of the inputs against the model: exactly one input that is
+/// not optional, at least one row, the same number of rows in all. Throws HttpError 400.
 void check_inputs(const InferRequest& request, const ModelDescription& model);
 
 }  // namespace branchy

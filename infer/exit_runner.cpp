@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <map>
 #include <optional>
@@ -36,6 +37,7 @@ struct ExitRunner::Impl {
   BoundProgram* current = nullptr;  // null before the first start
   std::size_t next_segment = 0;
   std::int64_t next_exit = 0;
+  std::function<void(const PartTime&)> stopwatch;
 
   char* base() const { return static_cast<char*>(arena.data()); }
 
@@ -106,7 +108,15 @@ struct ExitRunner::Impl {
 
   void run_segment(std::size_t segment) {
     const auto [first, end] = current->program->segment_steps[segment];
+    if (!stopwatch) {
+      for (std::size_t step = first; step < end; ++step) current->calls[step].run();
+      return;
+    }
+    const auto start = std::chrono::steady_clock::now();
     for (std::size_t step = first; step < end; ++step) current->calls[step].run();
+    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
+    const detail::PlanSegment& part = plan->graph().segments[segment];
+    stopwatch({part.is_exit, part.number, took.count()});
   }
 
   Tensor run_to(std::int64_t exit) {
@@ -207,6 +217,10 @@ Tensor ExitRunner::value_after(std::int64_t num_blocks) {
         "[exit runner] the value after {} trunk blocks is asked, this request is behind {} of {}",
         num_blocks, done, end));
   return impl_->value_after(num_blocks);
+}
+
+void ExitRunner::set_stopwatch(std::function<void(const PartTime&)> stopwatch) {
+  impl_->stopwatch = std::move(stopwatch);
 }
 
 }  // namespace branchy

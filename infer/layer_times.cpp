@@ -47,9 +47,13 @@ std::optional<double> optional_ms(const json& document, const char* key) {
   return checked_ms(*found, key);
 }
 
-ordered_json list_by_exit(const std::map<std::int64_t, double>& times) {
+ordered_json list_by_exit(const std::map<std::int64_t, double>& times,
+                          const std::map<std::int64_t, double>* p95) {
   ordered_json list = ordered_json::array();
-  for (const auto& [exit, ms] : times) list.push_back({{"exit", exit}, {"median_ms", ms}});
+  for (const auto& [exit, ms] : times) {
+    list.push_back({{"exit", exit}, {"median_ms", ms}});
+    if (p95 != nullptr) list.back()["p95_ms"] = p95->at(exit);
+  }
   return list;
 }
 
@@ -79,7 +83,7 @@ LayerTimes read_document(const json& document) {
 
 }  // namespace
 
-std::string to_json(const LayerTimes& times) {
+std::string to_json(const LayerTimes& times, const LayerTimes* p95) {
   ordered_json document;
   for (const auto& [key, value] : provenance()) document[key] = value;
   document["format"] = kFormat;
@@ -88,13 +92,21 @@ std::string to_json(const LayerTimes& times) {
   document["early_exits"] = times.early_exits;
   document["runs"] = times.runs;
   document["blocks"] = ordered_json::array();
-  for (const LayerTimes::Block& block : times.blocks)
+  for (std::size_t i = 0; i < times.blocks.size(); ++i) {
+    const LayerTimes::Block& block = times.blocks[i];
     document["blocks"].push_back({{"name", block.name}, {"median_ms", block.ms}});
-  document["trunk"] = list_by_exit(times.trunk);
-  document["exits"] = list_by_exit(times.exits);
+    if (p95 != nullptr) document["blocks"].back()["p95_ms"] = p95->blocks.at(i).ms;
+  }
+  document["trunk"] = list_by_exit(times.trunk, p95 == nullptr ? nullptr : &p95->trunk);
+  document["exits"] = list_by_exit(times.exits, p95 == nullptr ? nullptr : &p95->exits);
   document["predictor_ms"] = optional_json(times.predictor);
   document["encoder_ms"] = optional_json(times.encoder);
   document["decoder_ms"] = optional_json(times.decoder);
+  if (p95 != nullptr) {
+    if (p95->predictor) document["predictor_p95_ms"] = *p95->predictor;
+    if (p95->encoder) document["encoder_p95_ms"] = *p95->encoder;
+    if (p95->decoder) document["decoder_p95_ms"] = *p95->decoder;
+  }
   return document.dump(2) + "\n";
 }
 

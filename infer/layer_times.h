@@ -22,7 +22,8 @@ namespace branchy {
 ///   "trunk":   [{"exit": 1, "median_ms": 0.9}, ...]         trunk between exit n-1 and exit n
 ///   "exits":   [{"exit": 1, "median_ms": 0.4}, ...]         exit n
 ///   "predictor_ms": 0.2, "encoder_ms": 0.1, "decoder_ms": 0.1      null or absent: not held
-/// The file of one side of a split lists the parts that this side holds.
+/// Beside each median may stand the 95th percentile, `p95_ms` (`predictor_p95_ms`, ...), which is
+/// for people. The file of one side of a split lists the parts that this side holds.
 struct LayerTimes {
   struct Block {
     std::string name;  ///< of the trunk block
@@ -41,7 +42,8 @@ struct LayerTimes {
 };
 
 /// The file's text, with the provenance of this process (`cpu` and `threads` are taken from it).
-[[nodiscard]] std::string to_json(const LayerTimes& times);
+/// `p95` holds the 95th percentiles of the same parts, or nothing.
+[[nodiscard]] std::string to_json(const LayerTimes& times, const LayerTimes* p95 = nullptr);
 /// `place` starts every message. Throws DataError for text that is no such JSON, or a time that is
 /// negative or not finite.
 [[nodiscard]] LayerTimes parse_layer_times(std::string_view text, std::string_view place);

@@ -25,6 +25,7 @@ class EnsemblePolicy final : public ExitPolicy {
   [[nodiscard]] static PolicyPtr parse(PolicyReader& reader, std::int64_t num_exits);
 
   [[nodiscard]] std::string text() const override;
+  [[nodiscard]] PolicyMemory memory() const override { return PolicyMemory::kLogits; }
   [[nodiscard]] Decision decide(std::span<const ExitView> seen,
                                 const SampleContext& sample) const override;
 

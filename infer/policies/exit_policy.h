@@ -29,6 +29,9 @@ struct Decision {
                       ///< lie before the one that was computed last
 };
 
+/// What `decide` looks at of the exits before the current one.
+enum class PolicyMemory { kNone, kPredictions, kLogits };
+
 /// A pure function of what it is given; thread-safe. The runner (PolicyRunner) and the evaluation
 /// on stored logits call the same one, so both decide alike.
 class ExitPolicy {
@@ -40,6 +43,8 @@ class ExitPolicy {
   [[nodiscard]] virtual bool needs_scores() const { return false; }
   /// Whether it needs `SampleContext::all`: such a policy cannot be executed, only evaluated.
   [[nodiscard]] virtual bool looks_ahead() const { return false; }
+  /// What a server behind a cut must be told of the exits before it. Logits do not travel.
+  [[nodiscard]] virtual PolicyMemory memory() const { return PolicyMemory::kLogits; }
   /// Whether an early exit is computed when the sample gets there; skipping never stops a sample.
   /// The final exit is always computed by samples that get there.
   [[nodiscard]] virtual bool computes(std::int64_t /*exit*/,

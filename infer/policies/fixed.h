@@ -21,6 +21,7 @@ class FixedPolicy final : public ExitPolicy {
   [[nodiscard]] static PolicyPtr parse(PolicyReader& reader, std::int64_t num_exits);
 
   [[nodiscard]] std::string text() const override;
+  [[nodiscard]] PolicyMemory memory() const override { return PolicyMemory::kNone; }
   [[nodiscard]] bool computes(std::int64_t exit, const SampleContext& sample) const override;
   [[nodiscard]] Decision decide(std::span<const ExitView> seen,
                                 const SampleContext& sample) const override;

@@ -40,6 +40,7 @@ class GatePolicy final : public ExitPolicy {
   [[nodiscard]] static PolicyPtr parse(PolicyReader& reader, std::int64_t num_exits);
 
   [[nodiscard]] std::string text() const override;
+  [[nodiscard]] PolicyMemory memory() const override { return PolicyMemory::kNone; }
   [[nodiscard]] Decision decide(std::span<const ExitView> seen,
                                 const SampleContext& sample) const override;
 

@@ -23,6 +23,7 @@ class PatiencePolicy final : public ExitPolicy {
   [[nodiscard]] static PolicyPtr parse(PolicyReader& reader, std::int64_t num_exits);
 
   [[nodiscard]] std::string text() const override;
+  [[nodiscard]] PolicyMemory memory() const override { return PolicyMemory::kPredictions; }
   [[nodiscard]] Decision decide(std::span<const ExitView> seen,
                                 const SampleContext& sample) const override;
 

@@ -24,6 +24,8 @@ class PredictorPolicy final : public ExitPolicy {
   [[nodiscard]] static PolicyPtr parse(PolicyReader& reader, std::int64_t num_exits);
 
   [[nodiscard]] std::string text() const override;
+  [[nodiscard]] PolicyMemory memory() const override { return PolicyMemory::kNone; }
+  [[nodiscard]] float threshold(std::int64_t exit) const { return thresholds_.at(exit); }
   [[nodiscard]] bool needs_scores() const override { return true; }
   [[nodiscard]] bool computes(std::int64_t exit, const SampleContext& sample) const override;
   [[nodiscard]] Decision decide(std::span<const ExitView> seen,
