@@ -1,11 +1,11 @@
 // `branchy-experiments`: one verb per reproduced table, figure or measurement.
 #include <CLI/CLI.hpp>
 
-#include "experiments/policy_agreement.h"
-#include "experiments/plot_command.h"
-#include "experiments/predictor_curve.h"
 #include "experiments/adapt_figure.h"
 #include "experiments/lee_exits.h"
+#include "experiments/plot_command.h"
+#include "experiments/policy_agreement.h"
+#include "experiments/predictor_curve.h"
 #include "experiments/split_agreement.h"
 #include "experiments/tables_command.h"
 #include "experiments/train_step.h"
