@@ -26,8 +26,9 @@ class PolicyAgreementTest : public ::testing::Test {
     test::save(test::small_model(true), folder_ / "model");
   }
   Outcome run(std::vector<std::string> arguments) {
-    arguments.insert(arguments.end(), {path("model"), "--data",
-                                       "cifar10:" + folder_.path().string(), "--threads", "1"});
+    arguments.insert(
+        arguments.begin() + 2,
+        {path("model"), "--data", "cifar10:" + folder_.path().string(), "--threads", "1"});
     return test::run_program(std::move(arguments), folder_ / "log");
   }
   [[nodiscard]] std::string path(const std::string& name) const {

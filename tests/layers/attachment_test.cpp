@@ -106,7 +106,8 @@ TEST_F(AttachedNetworks, AreLeftOutOfFilesWithoutThem) {
   EXPECT_TRUE(loaded.attachments.empty());
   EXPECT_TRUE(loaded.info.records.empty());
   EXPECT_EQ(loaded.info.temperature(3), 1.0F);
-  for (const auto& [key, value] : SafetensorsFile(path_).metadata())
+  const SafetensorsFile file(path_);
+  for (const auto& [key, value] : file.metadata())
     EXPECT_FALSE(key.starts_with("predictor") || key.starts_with("temp")) << key;
 }
 

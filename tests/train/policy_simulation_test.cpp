@@ -82,9 +82,15 @@ class ExecutedPolicies : public ::testing::Test {
   static void SetUpTestSuite() {
     shared_ = std::make_unique<Shared>();
     Rng rng(5);
-    shared_->images = test::random_tensor({kSamples, 3, 32, 32}, rng, -2.0F, 2.0F);
+    shared_->images = test::random_tensor({kSamples, 3, 32, 32}, rng, -0.5F, 0.5F);
+    const auto pixels = shared_->images.mutable_data();
+    for (std::size_t plane = 0; plane < kSamples * 3; ++plane) {  // colours, else all look alike
+      const float colour = rng.uniform(-2.0F, 2.0F);
+      for (float& pixel : pixels.subspan(plane * 32 * 32, 32 * 32)) pixel += colour;
+    }
     ModelInfo info;
     info.config = {.name = "cnn9",
+                   .classes = 3,
                    .early_exits = kExits - 1,
                    .options = {{"widths", "4,6,6"}, {"exit-after", "1,4,6"}}};
     const auto network = test::lived_in_network(info.config);
@@ -117,27 +123,27 @@ class ExecutedPolicies : public ::testing::Test {
              .scores = std::make_unique<ExitScores>(shared_->predictor, shared_->info)}};
   }
 
-  /// The middle of a score of an exit over the samples, so that about half lie on each side.
+  /// The value of `score` that a share of the samples lies below, so that they go both ways.
   template <typename Score>
-  [[nodiscard]] static float middle(std::int64_t exit, const Score& score) {
+  [[nodiscard]] static float quantile(double share, const Score& score) {
     std::vector<float> values;
-    for (std::int64_t i = 0; i < kSamples; ++i)
-      values.push_back(score(shared_->stored->views(i)[static_cast<std::size_t>(exit - 1)]));
-    std::nth_element(values.begin(), values.begin() + kSamples / 2, values.end());
-    return values[kSamples / 2];
+    for (std::int64_t i = 0; i < kSamples; ++i) values.push_back(score(i));
+    std::sort(values.begin(), values.end());
+    return values[static_cast<std::size_t>(share * kSamples)];
+  }
+  [[nodiscard]] static const ExitView& view(std::int64_t exit, std::int64_t sample) {
+    return shared_->stored->views(sample)[static_cast<std::size_t>(exit - 1)];
   }
   [[nodiscard]] static float middle_confidence(std::int64_t exit) {
-    return middle(exit, [](const ExitView& view) { return view.prediction.confidence; });
+    return quantile(0.5, [&](std::int64_t i) { return view(exit, i).prediction.confidence; });
   }
-  [[nodiscard]] static float middle_entropy(std::int64_t exit) {
-    return middle(exit, [](const ExitView& view) { return view.entropy; });
+  [[nodiscard]] static float entropy(std::int64_t exit, double share) {
+    return quantile(share, [&](std::int64_t i) { return view(exit, i).entropy; });
   }
   [[nodiscard]] static float middle_score(std::int64_t exit) {
-    std::vector<float> values;
-    for (std::int64_t i = 0; i < kSamples; ++i)
-      values.push_back(shared_->stored->scores(i)[static_cast<std::size_t>(exit - 1)]);
-    std::nth_element(values.begin(), values.begin() + kSamples / 2, values.end());
-    return values[kSamples / 2];
+    return quantile(0.5, [&](std::int64_t i) {
+      return shared_->stored->scores(i)[static_cast<std::size_t>(exit - 1)];
+    });
   }
 
   /// Lambda and gamma that split the samples at every exit.
@@ -152,11 +158,11 @@ class ExecutedPolicies : public ::testing::Test {
   [[nodiscard]] static std::vector<std::string> policies() {
     return {
         "max-probability:" + lambdas(),
-        fmt::format("p-tar:{}", middle_confidence(2)),
-        fmt::format("p-tar:{},active=2+3", middle_confidence(3)),
-        fmt::format("entropy:{}", middle_entropy(1)),
-        fmt::format("entropy:{},drop={},active=1+3", middle_entropy(3) * 0.5F, middle_entropy(1)),
-        fmt::format("margin:{}", middle(2, [](const ExitView& view) { return view.margin; })),
+        fmt::format("p-tar:{}", middle_confidence(1)),
+        fmt::format("p-tar:{},active=2+3", middle_confidence(2)),
+        fmt::format("entropy:{}", entropy(1, 0.5)),
+        fmt::format("entropy:{},drop={},active=1+3", entropy(1, 0.25), entropy(1, 0.75)),
+        fmt::format("margin:{}", quantile(0.5, [](std::int64_t i) { return view(1, i).margin; })),
         "patience:2",
         "ensemble:" + lambdas(),
         fmt::format("gate:0.5,w1=1+0+0+0+{},w2=1+0+0+0+{},w3=0+1+1+1+-0.8", -middle_confidence(1),
