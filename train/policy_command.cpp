@@ -311,8 +311,10 @@ void add_policy_command(CLI::App& app) {
       "LOW..HIGH/STEP (falling when LOW > HIGH); every combination is taken, the last set running "
       "fastest. max-probability:0.99..0.2/0.01 (one threshold for all exits), "
       "max-probability:0.2..0.99/0.01+0.2..0.99/0.01 (each exit its own), entropy:0.1|0.3|0.5");
-  policy->add_flag("--pareto", command->pareto,
-                   "Show only policies on the Pareto front of accuracy over operations (--cost)");
+  policy->add_flag(
+      "--pareto", command->pareto,
+      "Show only policies on the Pareto front of accuracy over operations (--cost), and "
+      "the chosen one");
   add_selection_flags(*policy, *command);
   add_gate_flags(*policy, *command);
   policy->add_option("--temperatures", command->temperatures,

@@ -35,7 +35,8 @@ ordered_json number(double value) {
 }
 
 bool shown(const PolicyResult& result, const CacheReports& cache, std::size_t i) {
-  return !result.front_only || &cache != &result.main || cache.on_front[i];
+  const bool chosen = result.chosen && result.chosen->text == cache.reports[i].policy;
+  return !result.front_only || &cache != &result.main || cache.on_front[i] || chosen;
 }
 
 std::int64_t num_shown(const PolicyResult& result, const CacheReports& cache) {

@@ -32,7 +32,7 @@ struct PolicyResult {
   std::optional<CacheReports> test = {};    ///< the chosen policy, or all, on other samples
   std::optional<GateFit> gate = {};         ///< learned on the samples of `main`
   std::optional<PolicyRecord> chosen = {};  ///< among the reports of `main`
-  bool front_only = false;                  ///< leave out of the output what is not on the front
+  bool front_only = false;                  ///< show of `main` only the front and the chosen one
 };
 
 /// With exits in detail for up to `detailed` policies, else one line a policy.
