@@ -43,10 +43,11 @@ std::string quoted(const std::string& place, const std::string& text) {
 
 void check_value(const PlotPanel& panel, const PlotAxis& axis, const char* name, double value) {
   if (std::isinf(value))
-    throw DataError(fmt::format("[plot {}] a value of {} is infinite", panel.title, name));
+    throw DataError(
+        fmt::format("[plot {}] a value of {} is infinite", printable(panel.title), name));
   if (axis.log && value <= 0.0)
     throw DataError(fmt::format("[plot {}] {} is {}, a logarithmic axis takes values above 0 only",
-                                panel.title, name, value));
+                                printable(panel.title), name, value));
 }
 
 void check(const PlotPanel& panel) {
@@ -54,11 +55,11 @@ void check(const PlotPanel& panel) {
   for (const PlotSeries& series : panel.series)
     for (const PlotPoint& point : series.points) {
       if (std::isnan(point.x))
-        throw DataError(fmt::format("[plot {}] a point of '{}' has no x", panel.title,
+        throw DataError(fmt::format("[plot {}] a point of '{}' has no x", printable(panel.title),
                                     printable(series.label)));
       if (std::isnan(point.low) != std::isnan(point.high))
-        throw DataError(fmt::format("[plot {}] a point of '{}' has half an error bar", panel.title,
-                                    printable(series.label)));
+        throw DataError(fmt::format("[plot {}] a point of '{}' has half an error bar",
+                                    printable(panel.title), printable(series.label)));
       check_value(panel, panel.x, "x", point.x);
       for (const double value : {point.y, point.low, point.high})
         check_value(panel, panel.y, "y", value);
@@ -119,7 +120,8 @@ std::string style_text(const PlotPanel& panel, const PlotSeries& series, std::si
     case SeriesStyle::kSteps:
       return "with steps " + line;
     case SeriesStyle::kBars:
-      return fmt::format("with boxes fs transparent solid 0.45 border lc rgb {}", color);
+      return fmt::format("with boxes lc rgb {0} fs transparent solid 0.45 border lc rgb {0}",
+                         color);
   }
   return "with lines " + line;
 }
@@ -145,17 +147,19 @@ std::string series_text(const PlotPanel& panel, std::size_t panel_number) {
         bars += fmt::format("{} {} {} {}\n", point.x, point.y, point.low, point.high);
     }
     data += "EOD\n";
+    // Error bars lie below their points.
+    if (!bars.empty()) {
+      data += fmt::format("{}_bars << EOD\n{}EOD\n", block, bars);
+      PlotSeries plain = series;
+      plain.style = SeriesStyle::kLines;
+      plain.dashed = false;
+      const std::string line = style_text(panel, plain, i).substr(std::strlen("with lines"));
+      add(fmt::format("{}_bars using 1:2:3:4 with yerrorbars pt 0{} notitle", block, line));
+    }
     const bool boxes = series.style == SeriesStyle::kBars;
     add(fmt::format(
         "{} using 1:2{} {} {}", block, boxes ? ":3" : "", style_text(panel, series, i),
         series.label.empty() ? "notitle" : "title " + quoted(panel.title, series.label)));
-    if (bars.empty()) continue;
-    data += fmt::format("{}_bars << EOD\n{}EOD\n", block, bars);
-    PlotSeries plain = series;
-    plain.style = SeriesStyle::kLines;
-    plain.dashed = false;
-    const std::string line = style_text(panel, plain, i).substr(std::strlen("with lines"));
-    add(fmt::format("{}_bars using 1:2:3:4 with yerrorbars pt 0{} notitle", block, line));
   }
   return data + elements + "\n";
 }
@@ -241,7 +245,7 @@ std::string gnuplot_script(const Plot& plot) {
       "set encoding utf8\n"
       "set terminal svg size {},{} noenhanced background '#ffffff' font 'Helvetica,13' "
       "linewidth 1 name 'branchy'\n"
-      "set border 3 lc rgb '#404040'\nset grid lc rgb '#e0e0e0' lt 1 lw 1\n"
+      "set border 3 lc rgb '#404040'\nset pointintervalbox 0\nset grid lc rgb '#e0e0e0' lt 1 lw 1\n"
       "set multiplot layout {},{}",
       columns * plot.panel_width, height, rows, columns);
   if (!plot.title.empty())

@@ -92,9 +92,9 @@ void add_reliability_command(CLI::App& plot) {
   verb->add_option("--part", command->part, "Images: val or test (default: those of the fit)");
   verb->add_option("--out", command->out, "The SVG file")->required();
   verb->callback([command] {
-    const Plot plot = reliability_plot(command->report, command->part);
-    write_svg(plot, command->out);
-    fmt::print("{}: {} exits\n", command->out, plot.panels.size());
+    const Plot drawn = reliability_plot(command->report, command->part);
+    write_svg(drawn, command->out);
+    fmt::print("{}: {} exits\n", command->out, drawn.panels.size());
   });
 }
 

@@ -29,8 +29,9 @@ std::pair<double, double> wilson(double share, double n) {
   return {middle - half, middle + half};
 }
 
-PlotSeries accuracy_series(const json& metrics, const std::string& label) {
-  PlotSeries series{.label = label};
+PlotSeries accuracy_series(const json& metrics, const std::string& label,
+                           const std::string& color) {
+  PlotSeries series{.label = label, .style = SeriesStyle::kPoints, .color = color};
   for (const json& bin : metrics.at("bins")) {
     const auto samples = bin.at("samples").get<double>();
     if (samples == 0.0) continue;
@@ -64,9 +65,9 @@ PlotPanel panel_of(const json& exit, double samples) {
                       100.0 * after.at("ece").get<double>()),
                   .x = confidence,
                   .y = accuracy,
-                  .legend = LegendPlace::kTopLeft};
-  panel.series = {accuracy_series(before, "before"), accuracy_series(after, "after"),
-                  share_series(after, samples),
+                  .legend = LegendPlace::kBelow};
+  panel.series = {share_series(after, samples), accuracy_series(before, "before", "#0072B2"),
+                  accuracy_series(after, "after", "#D55E00"),
                   PlotSeries{.label = "as sure as right",
                              .points = {{0.0, 0.0}, {100.0, 100.0}},
                              .style = SeriesStyle::kLines,

@@ -92,7 +92,7 @@ TEST_F(PlotCommandTest, DrawsCurvesOfColumns) {
         "\"\"p\"\"\",10,63,\n");
   expect_drawn({"curve", path("table.csv"), "--x", "operations", "--y", "accuracy", "--group",
                 "policy", "--log-x", "--x-label", "operations (M)", "--title", "curves"},
-               {"entropy", "max &quot;p&quot;", "operations (M)", "accuracy", "curves"});
+               {"entropy", "max \"p\"", "operations (M)", "accuracy", "curves"});
   expect_drawn({"curve", path("table.csv"), "--x", "operations", "--y", "accuracy", "share, %"},
                {"accuracy", "share, %"});
 }
