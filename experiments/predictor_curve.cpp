@@ -35,7 +35,7 @@ struct CurveCommand {
   std::vector<std::string> kinds = exit_predictor_kinds(), labels{"train", "held-out"}, extra;
   std::vector<float> lambdas{0.5F, 0.6F, 0.7F, 0.8F, 0.9F, 0.95F, 0.99F};
   std::string reads_after;
-  std::int64_t views_train = 2, views_held_out = 16, epochs_train = 0, epochs_held_out = 0;
+  std::int64_t views_train = 0, views_held_out = 0, epochs_train = 0, epochs_held_out = 0;
   double select_share = 0.2, max_growth = kGammaGrowth;
   std::int64_t seed = 1, threads = 0, feature_memory_mib = 2048;
 };
@@ -212,11 +212,13 @@ void run(const CurveCommand& c) {
 }
 
 void add_training_flags(CLI::App& verb, CurveCommand& c) {
-  verb.add_option("--views-train", c.views_train, "Augmented views of each training image")
-      ->check(CLI::Range(1, 1000))
+  verb.add_option(
+          "--views-train", c.views_train,
+          "Augmented views of each training image (0: as many as make about 80,000, 16 at most)")
+      ->check(CLI::Range(0, 1000))
       ->capture_default_str();
-  verb.add_option("--views-held-out", c.views_held_out, "Of each held-out image")
-      ->check(CLI::Range(1, 1000))
+  verb.add_option("--views-held-out", c.views_held_out, "The same of each held-out image")
+      ->check(CLI::Range(0, 1000))
       ->capture_default_str();
   verb.add_option("--epochs-train", c.epochs_train,
                   "Passes over the views (0: as many as show about 200,000)")

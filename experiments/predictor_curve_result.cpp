@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "core/atomic_file.h"
@@ -18,31 +17,6 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr double kMillion = 1e6;
-
-ordered_json to_json(const PolicyOutcome& outcome) {
-  return {{"policy", outcome.policy},
-          {"accuracy", outcome.accuracy},
-          {"last_share", outcome.last_share},
-          {"device_operations", outcome.device_operations}};
-}
-
-ordered_json to_json(const PredictorEvaluation& e) {
-  ordered_json json{{"samples", e.samples},
-                    {"without", to_json(e.without)},
-                    {"with", to_json(e.with)},
-                    {"oracle", to_json(e.oracle)},
-                    {"saved", e.saved()},
-                    {"last_share_growth", e.growth()},
-                    {"accuracy_gain", e.accuracy_gain()},
-                    {"keeps_promise", e.keeps_promise()}};
-  for (const PredictorQuality& quality : e.quality)
-    json["exits"].push_back(
-        {{"share_of_ones", quality.share_of_ones},
-         {"cross_entropy", quality.cross_entropy},
-         {"accuracy", quality.accuracy},
-         {"auroc", std::isnan(quality.auroc) ? ordered_json() : ordered_json(quality.auroc)}});
-  return json;
-}
 
 std::string csv_row(const std::string& series, const std::string& labels, float lambda,
                     const std::vector<float>& gamma, const char* images,
@@ -169,13 +143,13 @@ std::string to_json(const PredictorCurve& curve) {
                                   {"operations", p.operations},
                                   {"training", p.training},
                                   {"gamma", p.gamma},
-                                  {"selection", to_json(p.selection)},
-                                  {"test", to_json(p.test)}});
+                                  {"selection", ordered_json::parse(to_json(p.selection))},
+                                  {"test", ordered_json::parse(to_json(p.test))}});
   for (const CurveReference& reference : curve.references) {
     ordered_json points;
     for (std::size_t i = 0; i < reference.outcomes.size(); ++i) {
-      points.push_back(to_json(reference.outcomes[i]));
-      points.back()["lambda"] = reference.lambdas[i];
+      ordered_json& point = points.emplace_back(ordered_json{{"lambda", reference.lambdas[i]}});
+      point.update(ordered_json::parse(to_json(reference.outcomes[i])));
     }
     json["references"].push_back({{"name", reference.name}, {"test", points}});
   }

@@ -1,5 +1,7 @@
 #include "train/gamma_rule.h"
 
+#include <fmt/core.h>
+
 #include <bit>
 #include <cmath>
 
@@ -127,6 +129,7 @@ class Search {
 
   [[nodiscard]] std::vector<float> best() const {
     std::vector<float> gamma;
+    gamma.reserve(best_.size());
     for (const std::size_t index : best_) gamma.push_back(grid_[index]);
     return gamma;
   }
@@ -185,12 +188,17 @@ DeviceOutcome outcome_with_predictor(const PredictedExits& exits, std::span<cons
 
 std::vector<float> gamma_grid() {
   std::vector<float> grid;
+  grid.reserve(kGridSteps + 1);
   for (std::int64_t step = 0; step <= kGridSteps; ++step)
     grid.push_back(static_cast<float>(step) / static_cast<float>(kGridSteps));
   return grid;
 }
 
 GammaChoice choose_gamma(const PredictedExits& exits, double max_growth) {
+  if (!(max_growth > 0.0))
+    throw ConfigError(
+        fmt::format("[predictor] --max-growth {}, expected above 0: the growth must stay below it",
+                    max_growth));
   GammaChoice choice{.gamma = {}, .without = outcome_without_predictor(exits), .with = {}};
   const auto total = static_cast<double>(exits.scores.dim(0));
   // In samples, so that a growth of exactly `max_growth` is refused whatever the division gives.

@@ -46,7 +46,7 @@ inline constexpr double kGammaGrowth = 0.02;
 /// outcome_without_predictor(): the one with the fewest device operations; of equals the one with
 /// the smaller share, then the first in lexicographic order. gamma = 0 always qualifies. All
 /// vectors are looked at for up to five early exits; for more, one exit after the other is improved
-/// from 0 until none can be.
+/// from 0 until none can be. Throws ConfigError unless `max_growth` is above 0.
 [[nodiscard]] GammaChoice choose_gamma(const PredictedExits& exits,
                                        double max_growth = kGammaGrowth);
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <numeric>
@@ -10,6 +11,7 @@
 #include "data/split.h"
 #include "train/confidence_cache.h"
 #include "train/logits_cache.h"
+#include "train/predictor_record.h"
 
 namespace branchy {
 
@@ -25,17 +27,13 @@ bool read_integer(std::string_view text, Integer& value) {
 
 ConfidenceOrigin origin_of(const LoadedModel& model, const Dataset& images,
                            const PredictorDataRequest& request) {
-  ConfidenceOrigin origin{
-      .model_digest = model_digest(model),
-      .temperatures = {},
-      .data_checksum = images.checksum(),
-      .part = fmt::format("{}, {} of seed {} held out {}", label_source_name(request.labels),
-                          model.info.val_count, model.info.val_seed, model.info.data_split),
-      .images = images.size(),
-      .views = request.views};
-  for (std::int64_t exit = 1; exit < model.network->num_exits(); ++exit)
-    origin.temperatures.push_back(model.info.temperature(exit));
-  return origin;
+  return {.model_digest = model_digest(model),
+          .temperatures = early_temperatures(model),
+          .data_checksum = images.checksum(),
+          .part = fmt::format("{}, {} of seed {} held out {}", label_source_name(request.labels),
+                              model.info.val_count, model.info.val_seed, model.info.data_split),
+          .images = images.size(),
+          .views = request.views};
 }
 
 std::optional<Tensor> confidences_of(const LoadedModel& model, const ConfidenceOrigin& origin,
@@ -103,8 +101,15 @@ std::vector<std::int64_t> SelectionImages::positions(std::int64_t validation_ima
   return all;
 }
 
+std::int64_t num_views(std::int64_t images, Augmentation augmentation) {
+  constexpr double kViews = 80'000.0;
+  constexpr std::int64_t kMost = 16;
+  if (augmentation == Augmentation::kNone) return 1;
+  return std::clamp<std::int64_t>(std::llround(kViews / static_cast<double>(images)), 1, kMost);
+}
+
 std::optional<PredictorData> open_predictor_data(const LoadedModel& model,
-                                                 const PredictorDataRequest& request,
+                                                 PredictorDataRequest request,
                                                  const std::function<bool(double share)>& go_on) {
   if (model.network->num_exits() < 2)
     throw ConfigError("[predictor] the network has no early exit to predict");
@@ -112,9 +117,11 @@ std::optional<PredictorData> open_predictor_data(const LoadedModel& model,
   wanted.part = request.labels == LabelSource::kTrain ? "train" : "val";
   const ModelImages opened = open_images(model.info, model.network->input_shape(), wanted);
   const std::int64_t images = opened.images->size();
+  if (request.views.views == 0) request.views.views = num_views(images, request.views.augmentation);
   PredictorData data;
   const auto positions = training_positions(request, images, data.selection);
   data.views = std::make_shared<AugmentedViews>(opened.images, request.views);
+  data.rows.reserve(static_cast<std::size_t>(request.views.views) * positions.size());
   for (std::int64_t view = 0; view < request.views.views; ++view)
     for (const std::int64_t position : positions) data.rows.push_back(view * images + position);
   auto confidences = confidences_of(model, origin_of(model, *opened.images, request), data.views,

@@ -41,10 +41,16 @@ struct SelectionImages {
 struct PredictorDataRequest {
   ImageRequest images;  ///< `part` does not count
   LabelSource labels = LabelSource::kTrain;
-  ViewOptions views = {};
+  ViewOptions views = {};       ///< 0 views: see num_views()
   double select_share = 0.2;    ///< held-out: of the validation part, kept for choosing gamma
   std::filesystem::path cache;  ///< of confidences; "" keeps none
 };
+
+/// Of each image, when nothing else is asked for: as many as make about 80,000, 16 at most; 1 where
+/// nothing is augmented. Few views shown often are learned by heart: on 4,000 held-out images of
+/// CIFAR-10, kind feature, 4 views in 25 epochs gave a cross-entropy of 1.39 at exit 1 on test
+/// images, 16 views in 3 epochs 0.48.
+[[nodiscard]] std::int64_t num_views(std::int64_t images, Augmentation augmentation);
 
 struct PredictorData {
   std::shared_ptr<const Dataset> views;  ///< AugmentedViews of a part of the model's data
@@ -59,7 +65,7 @@ struct PredictorData {
 /// without early exits and a validation part too small to share, and what open_images() and
 /// load_confidences() throw.
 [[nodiscard]] std::optional<PredictorData> open_predictor_data(
-    const LoadedModel& model, const PredictorDataRequest& request,
+    const LoadedModel& model, PredictorDataRequest request,
     const std::function<bool(double share)>& go_on);
 
 }  // namespace branchy

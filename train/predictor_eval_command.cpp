@@ -7,11 +7,13 @@
 #include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "core/error.h"
 #include "core/provenance.h"
 #include "core/threads.h"
 #include "infer/policies/exit_thresholds.h"
+#include "infer/policies/policy_record.h"
 #include "infer/threshold_list.h"
 #include "train/checkpoint.h"
 #include "train/interrupt.h"
@@ -30,6 +32,7 @@ struct EvalCommand {
   std::string model, lambda, gamma, select_on = "val", split = "test";
   ImageRequest images;
   std::filesystem::path select_logits, logits, out;
+  double max_growth = kGammaGrowth;
   std::int64_t threads = 0;
   bool json = false;
 };
@@ -60,33 +63,6 @@ void check_thresholds(const EvalCommand& c, const PredictorRecord& record) {
         "[predictor] --lambda {}, but the predictor in {} was trained for {}; train one for the "
         "others",
         fmt::join(given, ","), c.model, fmt::join(record.thresholds, ",")));
-}
-
-ordered_json to_json(const PolicyOutcome& outcome) {
-  return {{"policy", outcome.policy},
-          {"accuracy", outcome.accuracy},
-          {"last_share", outcome.last_share},
-          {"device_operations", outcome.device_operations}};
-}
-
-ordered_json to_json(const Judged& judged) {
-  const PredictorEvaluation& e = judged.evaluation;
-  ordered_json json{{"images", judged.name},
-                    {"samples", e.samples},
-                    {"without", to_json(e.without)},
-                    {"with", to_json(e.with)},
-                    {"oracle", to_json(e.oracle)},
-                    {"saved", e.saved()},
-                    {"last_share_growth", e.growth()},
-                    {"accuracy_gain", e.accuracy_gain()},
-                    {"keeps_promise", e.keeps_promise()}};
-  for (const PredictorQuality& quality : e.quality)
-    json["exits"].push_back(
-        {{"share_of_ones", quality.share_of_ones},
-         {"cross_entropy", quality.cross_entropy},
-         {"accuracy", quality.accuracy},
-         {"auroc", std::isnan(quality.auroc) ? ordered_json() : ordered_json(quality.auroc)}});
-  return json;
 }
 
 void print(const Judged& judged) {
@@ -129,7 +105,8 @@ void report(const EvalCommand& c, const PredictorRecord& record,
     fmt::print("{}: kind {}, labels {}, thresholds {}, gamma {} ({})\n", c.model, record.kind,
                label_source_name(record.labels), fmt::join(record.thresholds, " "),
                fmt::join(record.gamma, " "),
-               c.gamma.empty() ? fmt::format("by the 2-point rule on {}", record.selected_on)
+               c.gamma.empty() ? fmt::format("growth below {} points on {}", 100.0 * c.max_growth,
+                                             record.selected_on)
                                : "as given");
     for (const Judged& one : judged) print(one);
     return;
@@ -142,8 +119,13 @@ void report(const EvalCommand& c, const PredictorRecord& record,
                            {"labels", label_source_name(record.labels)},
                            {"thresholds", record.thresholds},
                            {"gamma", record.gamma},
-                           {"selected_on", record.selected_on}});
-  for (const Judged& one : judged) json["sets"].push_back(to_json(one));
+                           {"selected_on", record.selected_on},
+                           {"max_growth", c.max_growth}});
+  for (const Judged& one : judged) {
+    ordered_json set{{"images", one.name}};
+    set.update(ordered_json::parse(to_json(one.evaluation)));
+    json["sets"].push_back(std::move(set));
+  }
   fmt::print("{}\n", json.dump(2));
 }
 
@@ -161,13 +143,15 @@ void run(const EvalCommand& c) {
   Progress bar("predictor eval");
   const Interrupt interrupt;
   std::vector<Judged> judged;
+  std::string data_checksum;
   if (c.gamma.empty()) {
     const PredictorSet set = open_set(c, model, c.select_on, c.select_logits, bar);
+    data_checksum = set.images->checksum();
     const bool all = c.select_on == "test" || record.selection.count == 0;
     const StoredExits exits = set.stored(
         model,
         all ? std::nullopt : std::optional(record.selection.positions(set.logits.num_samples())));
-    record.gamma = choose_gamma(predicted_exits(exits, thresholds)).gamma;
+    record.gamma = choose_gamma(predicted_exits(exits, thresholds), c.max_growth).gamma;
     record.selected_on = c.select_on;
     judged.push_back({fmt::format("selection ({})", c.select_on),
                       evaluate_predictor(exits, thresholds, record.gamma)});
@@ -180,7 +164,12 @@ void run(const EvalCommand& c) {
   }
   if (!c.out.empty()) {
     put_record(model.info, record);
-    model.info.records["policy.text"] = predictor_policy(thresholds, record.gamma);
+    write_policy_record(model.info, {.text = judged.front().evaluation.with.policy,
+                                     .choice = c.gamma.empty() ? "2-point rule" : "given",
+                                     .select_on = record.selected_on,
+                                     .data_checksum = data_checksum,
+                                     .cache_digest = "",
+                                     .temperatures = model.info.temperatures});
     save_model(c.out, *model.network, model.info, model.attachments);
   }
   report(c, record, judged);
@@ -208,6 +197,12 @@ void add_predictor_eval_command(CLI::App& predictor) {
       ->capture_default_str();
   eval->add_option("--gamma", command->gamma,
                    "Take these instead of choosing: one for all early exits, or one for each");
+  eval->add_option(
+          "--max-growth", command->max_growth,
+          "Gamma keeps the growth of the last exit's share below this on --select-on; less "
+          "than the rule's 2 points leaves room for new images")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
   eval->add_option("--lambda", command->lambda,
                    "The thresholds to be used; refused when they are not the predictor's");
   eval->add_option("--logits", command->logits,

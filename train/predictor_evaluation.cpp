@@ -4,7 +4,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "core/error.h"
 #include "infer/policies/policy_text.h"
@@ -12,6 +14,19 @@
 #include "train/table_rows.h"
 
 namespace branchy {
+
+namespace {
+
+using nlohmann::ordered_json;
+
+ordered_json object_of(const PolicyOutcome& outcome) {
+  return {{"policy", outcome.policy},
+          {"accuracy", outcome.accuracy},
+          {"last_share", outcome.last_share},
+          {"device_operations", outcome.device_operations}};
+}
+
+}  // namespace
 
 PolicyOutcome outcome_of(const StoredExits& exits, const std::string& policy) {
   const PolicyPtr parsed = parse_policy(policy, exits.num_exits());
@@ -81,11 +96,32 @@ PredictorEvaluation evaluate_predictor(const StoredExits& exits,
           .oracle = outcome_of(exits, oracle_policy(thresholds))};
 }
 
+std::string to_json(const PolicyOutcome& outcome) { return object_of(outcome).dump(); }
+
+std::string to_json(const PredictorEvaluation& e) {
+  ordered_json json{{"samples", e.samples},
+                    {"without", object_of(e.without)},
+                    {"with", object_of(e.with)},
+                    {"oracle", object_of(e.oracle)},
+                    {"saved", e.saved()},
+                    {"last_share_growth", e.growth()},
+                    {"accuracy_gain", e.accuracy_gain()},
+                    {"keeps_promise", e.keeps_promise()}};
+  for (const PredictorQuality& quality : e.quality)
+    json["exits"].push_back(
+        {{"share_of_ones", quality.share_of_ones},
+         {"cross_entropy", quality.cross_entropy},
+         {"accuracy", quality.accuracy},
+         {"auroc", std::isnan(quality.auroc) ? ordered_json() : ordered_json(quality.auroc)}});
+  return json.dump();
+}
+
 LogitsCache take_samples(const LogitsCache& cache, std::span<const std::int64_t> positions) {
   std::map<std::int64_t, std::int64_t> row_of;
   for (std::size_t row = 0; row < cache.indices.size(); ++row)
     row_of[cache.indices[row]] = static_cast<std::int64_t>(row);
   std::vector<std::int64_t> rows;
+  rows.reserve(positions.size());
   LogitsCache taken = cache;
   taken.labels.clear();
   taken.indices.clear();

@@ -55,6 +55,10 @@ struct PredictorEvaluation {
                                                      const std::vector<float>& thresholds,
                                                      const std::vector<float>& gamma);
 
+/// JSON objects, for results.
+[[nodiscard]] std::string to_json(const PolicyOutcome& outcome);
+[[nodiscard]] std::string to_json(const PredictorEvaluation& evaluation);
+
 /// The rows of `cache` whose sample index is among `positions`, in their order. Throws DataError
 /// when the cache lacks one of them.
 [[nodiscard]] LogitsCache take_samples(const LogitsCache& cache,

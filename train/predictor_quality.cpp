@@ -39,6 +39,7 @@ PredictorQuality quality_of(std::span<const float> scores, std::span<const float
 std::vector<PredictorQuality> predictor_quality(const Tensor& scores, const Tensor& targets) {
   BRANCHY_DCHECK(scores.shape() == targets.shape() && scores.size() > 0);
   std::vector<PredictorQuality> result;
+  result.reserve(static_cast<std::size_t>(scores.dim(1)));
   for (std::int64_t exit = 0; exit < scores.dim(1); ++exit)
     result.push_back(quality_of(column(scores, exit), column(targets, exit)));
   return result;

@@ -72,6 +72,7 @@ std::int64_t blocks(const RecordReader& reader, const MultiExitNetwork& network)
 
 std::vector<float> early_temperatures(const LoadedModel& model) {
   std::vector<float> temperatures;
+  temperatures.reserve(static_cast<std::size_t>(model.network->num_exits()));
   for (std::int64_t exit = 1; exit < model.network->num_exits(); ++exit)
     temperatures.push_back(model.info.temperature(exit));
   return temperatures;

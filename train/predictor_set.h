@@ -26,8 +26,9 @@ struct PredictorSet {
 };
 
 /// Opens a part of the data. The logits come from `file` (of `branchy infer-all`), whose scores do
-/// not count, or, without one, from running the network with its predictor, if it has one. `go_on` gets the share done; when it says false,
-/// nothing is given. Throws DataError for logits of another model or other images.
+/// not count, or, without one, from running the network with its predictor, if it has one. `go_on`
+/// gets the share done; when it says false, nothing is given. Throws DataError for logits of
+/// another model or other images.
 [[nodiscard]] std::optional<PredictorSet> open_predictor_set(
     const LoadedModel& model, const ImageRequest& request, const std::filesystem::path& file,
     const std::function<bool(double share)>& go_on);

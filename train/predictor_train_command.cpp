@@ -30,7 +30,7 @@ using nlohmann::ordered_json;
 struct TrainCommand {
   std::string model, lambda, labels = "train", augment = "crop-flip";
   std::filesystem::path out;
-  PredictorDataRequest data{.images = {}, .views = {.views = 4, .seed = 1}, .cache = {}};
+  PredictorDataRequest data{.images = {}, .views = {.views = 0, .seed = 1}, .cache = {}};
   PredictorRunOptions run;
   std::int64_t feature_memory_mib = 2048, threads = 0;
   bool json = false;
@@ -127,8 +127,9 @@ void add_data_flags(CLI::App& app, TrainCommand& c) {
                  "held-out: share of the validation part that is kept, by seed, to choose gamma")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
-  app.add_option("--views", c.data.views.views, "Augmented views of each image")
-      ->check(CLI::Range(1, 1000))
+  app.add_option("--views", c.data.views.views,
+                 "Augmented views of each image (0: as many as make about 80,000, 16 at most)")
+      ->check(CLI::Range(0, 1000))
       ->capture_default_str();
   app.add_option(
          "--augment", c.augment,

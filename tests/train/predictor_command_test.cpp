@@ -12,6 +12,7 @@
 
 #include "core/safetensors.h"
 #include "data/synth.h"
+#include "infer/policies/policy_record.h"
 #include "layers/model_file.h"
 #include "tests/support/child_process.h"
 #include "tests/support/program.h"
@@ -121,7 +122,9 @@ TEST_F(PredictorCommandTest, TrainsFromItsCacheAndJudges) {
   const Metadata chosen = metadata("c");
   EXPECT_EQ(chosen.at("predictor.selected_on"), "val");
   EXPECT_EQ(chosen.at("policy.text"), judged["sets"][0].at("with").at("policy"));
+  EXPECT_EQ(read_policy_record(load_model(folder_ / "c").info)->select_on, "val");
   EXPECT_EQ(tensors_of(folder_ / "c"), tensors_of(folder_ / "a"));
+  refused(eval("a", {"--max-growth", "0"}), 2, "--max-growth 0");
 
   // Given gamma 0 computes every exit: the plain policy and the predictor's own operations.
   const json given = parsed(eval("c", {"--json", "--gamma", "0", "--lambda", "0.14,0.16"}));
@@ -160,7 +163,7 @@ TEST_F(PredictorCommandTest, RefusesWhatCannotBeTrained) {
   refused(with({"--reads-after", "block1"}), 2, "take kind feature");
   refused(with({"--kind", "feature", "--reads-after", "block6"}), 2, "6 trunk blocks, expected 1");
   refused(with({"--kind", "feature", "--reads-after", "layer9"}), 2, "layer9");
-  refused(with({"--views", "0"}), 2, "--views");
+  refused(with({"--views", "-1"}), 2, "--views");
   refused(with({"--views", "2", "--augment", "none"}), 2, "2 views");
   refused(with({"--labels", "all"}), 2, "--labels");
   refused(with({"--labels", "held-out", "--select-share", "0"}), 2, "--select-share 0");
@@ -177,7 +180,10 @@ TEST_F(PredictorCommandTest, RefusesWhatCannotBeTrained) {
 
   train_network("plain", {"--exits", "0", "--max-steps", "1"});
   refused(train(enough, "plain"), 2, "no early exit");
-  ASSERT_EQ(run({"export", place("net"), "--out", place("split")}).code, 0);
+  ASSERT_EQ(
+      test::run_program({BRANCHY, "export", place("net"), "--out", place("split")}, folder_ / "log")
+          .code,
+      0);
   refused(train(enough, "split/edge.safetensors"), 2, "one side of a split");
   EXPECT_FALSE(std::filesystem::exists(folder_ / "never"));
 }

@@ -303,6 +303,14 @@ TEST(PredictorConfig, RefusesWhatCannotBeRead) {
                                   {"no early exit"});
 }
 
+TEST(PredictorData, MakesMoreViewsOfFewImages) {
+  EXPECT_EQ(num_views(45000, Augmentation::kCropFlip), 2);
+  EXPECT_EQ(num_views(5000, Augmentation::kCropFlip), 16);
+  EXPECT_EQ(num_views(100, Augmentation::kCropFlip), 16);
+  EXPECT_EQ(num_views(1000000, Augmentation::kCropFlip), 1);
+  EXPECT_EQ(num_views(100, Augmentation::kNone), 1);
+}
+
 TEST(SelectionImages, AreThoseThatDidNotTrain) {
   const SelectionImages some{.count = 20, .seed = 3};
   EXPECT_EQ(SelectionImages::parse(some.text()).positions(100), some.positions(100));
