@@ -7,6 +7,7 @@
 #include <string>
 
 #include "core/atomic_file.h"
+#include "core/error.h"
 #include "core/threads.h"
 #include "train/adapt_inputs.h"
 #include "train/adaptation.h"
@@ -41,14 +42,14 @@ LatencyReport report_of(const AdaptCommand& c, const Adaptation& adaptation,
     report.facts.emplace_back(
         "regression", fmt::format("root mean square error of a threshold {:.4f}, before projection",
                                   regression->root_mean_square_error()));
-  for (const AdaptMethod method : kAdaptMethods)
+  for (const AdaptMethod method : kAdaptMethods) {
+    if (method == AdaptMethod::kRegression && !regression) continue;
     for (const double bandwidth : adaptation.bandwidths()) {
-      if (method == AdaptMethod::kRegression && !(regression && regression->covers(bandwidth)))
-        continue;
       const LatencyChoice choice = adaptation.choose(method, bandwidth);
       report.rows.push_back(latency_row(inputs, std::string(method_name(method)), bandwidth,
                                         choice.evaluated.setting));
     }
+  }
   return report;
 }
 
@@ -78,6 +79,9 @@ void warn_of_infeasible(const Adaptation& adaptation) {
 
 void run(const AdaptCommand& c) {
   const AdaptMethod method = parse_adapt_method(c.method);
+  if (method == AdaptMethod::kRegression &&
+      !ThresholdRegression::is_trainable(parse_bandwidths(c.flags.bandwidths)))
+    throw ConfigError(std::string(kRegressionNeeds));
   const Interrupt interrupt;
   set_num_threads(1);  // the regression networks are too small for more
   AdaptInputs inputs = load_adapt_inputs(c.flags);

@@ -87,8 +87,7 @@ ThresholdSetting Adaptation::raw(AdaptMethod method, double bits_per_second) con
   if (method == AdaptMethod::kSearch)
     return grid_.best(bits_per_second, options_.limit_ms).evaluated.setting;
   if (method == AdaptMethod::kRegression) {
-    if (!regression_)
-      throw ConfigError("[adapt] regression needs two bandwidths within a factor of 10");
+    if (!regression_) throw ConfigError(std::string(kRegressionNeeds));
     return regression_->at(bits_per_second);
   }
   const auto after = std::lower_bound(bandwidths.begin(), bandwidths.end(), bits_per_second);
@@ -112,10 +111,6 @@ LatencyChoice Adaptation::choose(AdaptMethod method, double bits_per_second) con
 AdaptTable Adaptation::table(AdaptMethod method, int per_decade) const {
   std::vector<AdaptRow> rows;
   for (const double place : places(options_.bandwidths, per_decade)) {
-    if (method == AdaptMethod::kRegression && !(regression_ && regression_->covers(place)))
-      throw ConfigError(fmt::format(
-          "[adapt] regression has no network for {:g} Mbit/s; add two bandwidths of its decade",
-          place / 1e6));
     const LatencyChoice choice = choose(method, place);
     AdaptRow row{.bits_per_second = place,
                  .policy = policy_text(choice.evaluated.setting),

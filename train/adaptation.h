@@ -27,6 +27,9 @@ inline constexpr AdaptMethod kAdaptMethods[] = {AdaptMethod::kSearch, AdaptMetho
 /// Throws ConfigError listing the names.
 [[nodiscard]] AdaptMethod parse_adapt_method(std::string_view name);
 
+inline constexpr std::string_view kRegressionNeeds =
+    "[adapt] regression needs two bandwidths or more in each decade, such as 0.1,0.3,1,3,10 Mbit/s";
+
 struct AdaptOptions {
   double limit_ms = 30;            ///< on the mean latency
   std::vector<double> bandwidths;  ///< bit/s: where the best is searched, labels of the networks
@@ -44,7 +47,7 @@ class Adaptation {
   [[nodiscard]] const std::vector<double>& bandwidths() const { return options_.bandwidths; }
   [[nodiscard]] const std::vector<LatencyChoice>& labels() const { return labels_; }
   [[nodiscard]] double limit_ms() const { return options_.limit_ms; }
-  /// Nothing when no decade has two bandwidths.
+  /// Nothing when a decade has fewer than two of the bandwidths (is_trainable).
   [[nodiscard]] const std::optional<ThresholdRegression>& regression() const { return regression_; }
 
   /// Before projection: what the method says.

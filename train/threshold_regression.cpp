@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <utility>
@@ -142,7 +143,14 @@ ThresholdRegression::ThresholdRegression(std::span<const BandwidthLabel> labels,
 }
 
 bool ThresholdRegression::is_trainable(std::span<const double> bandwidths) {
-  return !by_decade(bandwidths).empty();
+  const auto decades = by_decade(bandwidths);
+  if (decades.empty()) return false;
+  const auto [low, high] = std::minmax_element(bandwidths.begin(), bandwidths.end());
+  const int end = static_cast<int>(std::ceil(std::log10(*high) - kBorder));
+  for (int decade = static_cast<int>(std::floor(std::log10(*low) + kBorder)); decade < end;
+       ++decade)
+    if (!decades.contains(decade)) return false;
+  return true;
 }
 
 const ThresholdRegression::Decade* ThresholdRegression::decade_of(double bits_per_second) const {
@@ -150,10 +158,6 @@ const ThresholdRegression::Decade* ThresholdRegression::decade_of(double bits_pe
   for (const Decade& decade : decades_)
     if (log >= decade.low - kBorder && log <= decade.high + kBorder) return &decade;
   return nullptr;
-}
-
-bool ThresholdRegression::covers(double bits_per_second) const {
-  return decade_of(bits_per_second) != nullptr;
 }
 
 ThresholdSetting ThresholdRegression::at(double bits_per_second) const {

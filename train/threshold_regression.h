@@ -36,14 +36,12 @@ class ThresholdRegression {
   /// Labels in any order, all with the same number of thresholds. Throws ConfigError for a
   /// bandwidth that is not positive, or when no decade has two labels.
   ThresholdRegression(std::span<const BandwidthLabel> labels, const RegressionParams& params);
-  /// Whether these bandwidths are enough for the constructor.
+  /// Whether these bandwidths give a network to every decade from the lowest to the highest.
   [[nodiscard]] static bool is_trainable(std::span<const double> bandwidths);
 
   /// Thresholds rounded to 4 decimals, so that their text is the same number. Throws ConfigError
   /// for a bandwidth outside the decades that were trained on.
   [[nodiscard]] ThresholdSetting at(double bits_per_second) const;
-  /// Whether `at` takes it.
-  [[nodiscard]] bool covers(double bits_per_second) const;
   /// Square root of the mean squared error over the labels of all networks.
   [[nodiscard]] double root_mean_square_error() const { return rmse_; }
 

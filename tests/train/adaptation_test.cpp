@@ -339,11 +339,18 @@ TEST(ThresholdRegression, NeedsTwoBandwidthsOfADecadeAndStaysInIt) {
   test::expect_error<ConfigError>([&] { ThresholdRegression(apart, {}); }, {"factor of 10"});
   const std::vector<BandwidthLabel> near{{1e6, setting}, {10e6, setting}};
   const ThresholdRegression regression(near, {.hidden = 4, .steps = 10});
-  EXPECT_TRUE(regression.covers(10e6));
-  EXPECT_FALSE(regression.covers(11e6));
+  EXPECT_NO_THROW((void)regression.at(10e6));
   test::expect_error<ConfigError>([&] { (void)regression.at(11e6); }, {"no network"});
   test::expect_error<ConfigError>([&] { (void)regression.at(0); }, {"bandwidth"});
   test::expect_error<ConfigError>([&] { ThresholdRegression(near, {.hidden = 0}); }, {"hidden"});
+  const auto trainable = [](const std::vector<double>& bandwidths) {
+    return ThresholdRegression::is_trainable(bandwidths);
+  };
+  EXPECT_TRUE(trainable({1e6, 10e6}));
+  EXPECT_TRUE(trainable({0.1e6, 1e6, 3e6, 10e6, 100e6}));
+  EXPECT_FALSE(trainable({1e6}));
+  EXPECT_FALSE(trainable({1e6, 20e6}));
+  EXPECT_FALSE(trainable({1e6, 2e6, 300e6, 400e6})) << "nothing from 10 to 100";
 }
 
 }  // namespace
