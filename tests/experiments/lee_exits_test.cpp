@@ -111,6 +111,12 @@ LeeRow row(bool multi, std::int64_t block, double threshold, std::int64_t local,
   return row;
 }
 
+const LeeTrend& trend_of(const std::vector<LeeTrend>& trends, const std::string& statement) {
+  for (const LeeTrend& trend : trends)
+    if (trend.statement.starts_with(statement)) return trend;
+  throw std::runtime_error("no trend " + statement);
+}
+
 TEST(LeeTrends, NameWhatContradictsThem) {
   const std::vector<LeeRow> rows{row(false, 2, 0.1, 10, 0.6), row(false, 2, 0.3, 30, 0.6),
                                  row(false, 5, 0.1, 40, 0.7), row(false, 5, 0.3, 20, 0.7),
