@@ -46,9 +46,6 @@ int run(int argc, char** argv) {
   branchy::add_codec_command(app);
   branchy::add_predictor_command(app);
   branchy::add_prune_command(app);
-  branchy::add_predictor_command(app);
-  branchy::add_codec_command(app);
-  branchy::add_policy_command(app);
   branchy::add_profile_command(app);
   branchy::add_nets_command(app);
   branchy::add_data_command(app);
