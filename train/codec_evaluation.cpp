@@ -118,8 +118,8 @@ SentForm evaluate_jpeg(std::int64_t quality, const LoadedModel& base,
     form.bytes.push_back(bytes.file);
     form.fixed_bytes = bytes.file - bytes.scan;  // the same tables in every file
   }
-  form.exits = predict_dataset(Plan::lower(*base.network, base.network->whole()), jpeg,
-                               {base.info.mean, base.info.std}, options.batch,
+  form.exits = predict_dataset(Plan::lower(*base.network, base.network->whole()), jpeg, base.info,
+                               options.batch,
                                {.progress = [&](double share) { options.progress(name, share); }});
   for (std::int64_t exit = 0; exit < device_exits; ++exit)
     form.exits.predictions[static_cast<std::size_t>(exit)] =
