@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 
 #include "experiments/plot_command.h"
+#include "experiments/policy_agreement.h"
 #include "experiments/split_agreement.h"
 #include "experiments/tables_command.h"
 #include "experiments/train_step.h"
@@ -11,6 +12,7 @@ int main(int argc, char** argv) {
   CLI::App app("Repeats the project's measurements and the papers' tables", "branchy-experiments");
   app.require_subcommand(1);
   branchy::add_plot_command(app);
+  branchy::add_policy_agreement_command(app);
   branchy::add_split_agreement_command(app);
   branchy::add_tables_command(app);
   branchy::add_train_step_command(app);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "core/error.h"
@@ -69,6 +70,9 @@ PolicyRunner::PolicyRunner(std::shared_ptr<const Plan> plan, PolicyRunnerOptions
   if (!temperatures.empty() && std::ssize(temperatures) != num_exits_)
     throw ConfigError(fmt::format("[policy runner] {} temperatures for {} exits",
                                   temperatures.size(), num_exits_));
+  for (const float temperature : temperatures)
+    if (!(temperature > 0.0F && std::isfinite(temperature)))
+      throw ConfigError(fmt::format("[policy runner] temperature {} is not positive", temperature));
   if (options_.scores) options_.scores->require_before_exits(*plan_);
 }
 

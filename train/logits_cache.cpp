@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <charconv>
 #include <cmath>
 #include <map>
 #include <utility>
@@ -59,11 +60,10 @@ void require_shape(const SafetensorsFile& file, const std::string& name, const T
 std::vector<std::int64_t> counts(const MetadataReader& reader, const std::string& key) {
   std::vector<std::int64_t> values;
   for (const std::string& part : split_text(reader.text(key), ',')) {
-    try {
-      values.push_back(std::stoll(part));
-    } catch (const std::exception&) {
-      reader.refuse_value(key, "integers separated by commas");
-    }
+    const char* const last = part.data() + part.size();
+    const auto [end, error] = std::from_chars(part.data(), last, values.emplace_back());
+    if (error != std::errc() || end != last || values.back() < 0)
+      reader.refuse_value(key, "counts separated by commas");
   }
   return values;
 }
@@ -141,6 +141,8 @@ LogitsCache load_logits(const std::filesystem::path& path) {
     reader.refuse_value("costs.trunk", fmt::format("one count for each of {} exits", exits));
   if (!cache.temperatures.empty() && cache.temperatures.size() != num_exits)
     reader.refuse_value("temperatures", fmt::format("one for each of {} exits", exits));
+  for (const float temperature : cache.temperatures)
+    if (!(temperature > 0.0F)) reader.refuse_value("temperatures", "positive numbers");
   for (std::int64_t exit = 1; exit <= exits; ++exit) {
     const std::string name = fmt::format("logits.{}", exit);
     cache.logits.push_back(file.tensor(name));
@@ -151,6 +153,8 @@ LogitsCache load_logits(const std::filesystem::path& path) {
     require_shape(file, name, cache.logits.back(), first.shape());
   }
   const std::int64_t samples = cache.logits.front().dim(0);
+  if (!cache.class_names.empty() && std::ssize(cache.class_names) != cache.num_classes())
+    reader.refuse_value("class_names", fmt::format("{} names", cache.num_classes()));
   cache.labels = to_integers(file, "labels", cache.num_classes());
   cache.indices = to_integers(file, "indices", kLargest);
   if (std::ssize(cache.labels) != samples || std::ssize(cache.indices) != samples)
@@ -159,6 +163,10 @@ LogitsCache load_logits(const std::filesystem::path& path) {
   if (file.contains("scores")) {
     cache.scores = file.tensor("scores");
     require_shape(file, "scores", cache.scores, Shape{samples, exits - 1});
+    for (const float score : cache.scores.data())
+      if (!(score >= 0.0F && score <= 1.0F))
+        throw DataError(fmt::format("[{}] tensor scores holds {}, expected numbers from 0 to 1",
+                                    path.string(), score));
   }
   return cache;
 }

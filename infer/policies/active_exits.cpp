@@ -33,7 +33,7 @@ std::string ActiveExits::text() const {
   std::string text;
   for (std::size_t i = 0; i < active_.size(); ++i)
     if (active_[i]) text += fmt::format("{}{}", text.empty() ? "" : "+", i + 1);
-  return ",active=" + (text.empty() ? "none" : text);
+  return fmt::format(",active={}", text.empty() ? "none" : text);
 }
 
 }  // namespace branchy
