@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstring>
 #include <memory>
 
@@ -26,9 +27,19 @@ struct CodecTrainCommand {
   std::string model, cut_after, lossless = "range", augment = "none";
   ImageRequest images{.data = {}, .part = "train"};
   std::filesystem::path out;
-  std::int64_t cut = 0, threads = 0, memory_mib = 4096;
+  std::int64_t cut = 0, threads = 0, memory_mib = 4096, num_images = 0;
   CodecOptions options;
 };
+
+/// `count` of the images, chosen by seed; all of them for 0 or more than there are.
+std::shared_ptr<const Dataset> some_images(const std::shared_ptr<const Dataset>& images,
+                                           std::int64_t count, std::uint64_t seed) {
+  if (count == 0 || count >= images->size()) return images;
+  std::vector<std::int64_t> order = Rng({seed, 0x696D61676573}).permutation(images->size());
+  order.resize(static_cast<std::size_t>(count));
+  std::sort(order.begin(), order.end());
+  return std::make_shared<Subset>(images, std::move(order));
+}
 
 /// What the exits before the cut say of a few images, bit by bit.
 class DeviceOutputs {
@@ -93,6 +104,8 @@ void run(CodecTrainCommand c) {
   if (!(model.info.part == model.network->whole()))
     throw ConfigError(
         fmt::format("[codec] {} holds one side of a split; give the run or whole model", c.model));
+  if (c.options.code == 0 && !c.options.go_on)
+    throw ConfigError("[codec] --code is missing: how many channels are sent");
   c.options.blocks = blocks_before_cut(*model.network, c.cut, c.cut_after, "codec");
   c.options.lossless = parse_lossless(c.lossless);
   c.options.augmentation = parse_augmentation_name(c.augment);
@@ -106,8 +119,9 @@ void run(CodecTrainCommand c) {
   if (!opened.description.empty()) fmt::print(stderr, "{}\n", opened.description);
   for (const std::string& message : opened.left_out) fmt::print(stderr, "left out: {}\n", message);
 
-  const DeviceOutputs before(model, *opened.images, c.options.blocks);
-  CodecTrainer trainer(model, opened.images, c.options);
+  const auto images = some_images(opened.images, c.num_images, c.options.seed);
+  const DeviceOutputs before(model, *images, c.options.blocks);
+  CodecTrainer trainer(model, images, c.options);
   if (!trainer.run()) {
     fmt::print(stderr, "interrupted; nothing is written\n");
     throw CLI::RuntimeError(kInterruptedExitCode);
@@ -190,6 +204,10 @@ void add_codec_train_command(CLI::App& codec) {
       ->required();
   add_codec_flags(*app, *command);
   add_phase_flags(*app, command->options);
+  app->add_option("--images", command->num_images,
+                  "Train on this many of the training images, chosen by seed (0: all)")
+      ->check(CLI::Range(0, 1 << 30))
+      ->capture_default_str();
   app->add_option("--augment", command->augment,
                   "none (the feature of each image is computed once and kept), crop-flip, imagenet "
                   "or pacheco (computed anew for each step)")

@@ -65,7 +65,10 @@ CodecTrainer::CodecTrainer(LoadedModel& model, std::shared_ptr<const Dataset> im
   record_.cut = network_.blocks()[static_cast<std::size_t>(options_.blocks - 1)].name;
   record_.bits = options_.bits;
   record_.lossless = options_.lossless;
-  make_codec();  // refuses sizes before anything is computed
+  if (options_.go_on)
+    take_codec();
+  else
+    make_codec();  // refuses sizes before anything is computed
   train_behind_cut(network_, options_.blocks);
   const auto trunk =
       std::make_shared<FrozenTrunk>(network_, std::vector<std::int64_t>{options_.blocks});
@@ -102,6 +105,16 @@ void CodecTrainer::make_codec() {
   codec_ = make_network(config, rng);
 }
 
+void CodecTrainer::take_codec() {
+  const auto attached = model_.attachments.find(std::string(kCodecAttachment));
+  if (attached == model_.attachments.end())
+    throw ConfigError("[codec] the model has no codec to go on with; leave out --continue");
+  require_codec_cut(model_.info, model_.attachments, record_.cut);
+  require_codec_weights(model_);
+  codec_ = attached->second.network;
+  options_.code = codec_->feature_shape(1).dim(1);
+}
+
 bool CodecTrainer::run() {
   const Interrupt interrupt;
   if (!loader_->prepare([&](double share) {
@@ -110,7 +123,7 @@ bool CodecTrainer::run() {
       }))
     return false;
   if (!measure()) return false;
-  make_codec();
+  if (!options_.go_on) make_codec();
   Layer& encoder = *codec_->blocks().front().layer;
   Layer& decoder = *codec_->exit(1).layer;
   if (!train_phase("reconstruction", options_.reconstruction_epochs, false,

@@ -26,6 +26,7 @@ struct CodecOptions {
   LosslessStage lossless = LosslessStage::kRange;
   double reconstruction_epochs = 1, epochs = 1, quantized_epochs = 1;
   std::int64_t max_steps = 0;  ///< of each phase; 0: no limit
+  bool go_on = false;          ///< with the model's codec, which has this cut and these sizes
   std::int64_t batch = 128;
   double rate = 1e-3;          ///< of Adam, for the codec; cosine to 0 in every phase
   double server_factor = 0.1;  ///< the part behind the cut learns at this times `rate`
@@ -61,6 +62,7 @@ class CodecTrainer {
   using StepFn = std::function<double(const FeatureBatch&, const Pass&)>;
   [[nodiscard]] bool measure();
   void make_codec();
+  void take_codec();
   [[nodiscard]] bool train_phase(const std::string& name, double epochs, bool with_server,
                                  const StepFn& step);
   [[nodiscard]] double backward_server(const Variable& feature, const FeatureBatch& batch,

@@ -86,6 +86,28 @@ TEST_F(CodecCommandTest, TrainsBehindTheCutAndKeepsWhatLiesBefore) {
   EXPECT_EQ(tensors_of(place("again")), new_tensors);
 }
 
+TEST_F(CodecCommandTest, GoesOnWithACodecInOtherBits) {
+  ASSERT_EQ(train("coded", {"--code", "4", "--images", "40", "--lossless", "none"}).code, 0);
+  const Outcome again = run({BRANCHY, "codec", "train", place("coded"), "--data", data(), "--out",
+                             place("four"), "--continue", "--bits", "4", "--reconstruction-epochs",
+                             "0", "--epochs", "0", "--batch", "20", "--threads", "1"});
+  ASSERT_EQ(again.code, 0) << again.error;
+  const LoadedModel model = load_trained(place("four"));
+  EXPECT_EQ(read_codec_record(model.info).bits, 4);
+  const auto before = tensors_of(place("coded"));
+  std::size_t same = 0;
+  for (const auto& [name, bytes] : tensors_of(place("four"))) {
+    if (name.starts_with("codec.encoder.")) {
+      EXPECT_EQ(bytes, before.at(name)) << "the third step leaves the encoder: " << name;
+      ++same;
+    } else if (name.starts_with("codec.decoder.conv")) {
+      EXPECT_NE(bytes, before.at(name)) << name;
+    }
+  }
+  EXPECT_EQ(same, 5U);
+  refuses({"--continue"}, 2, "no codec to go on with");
+}
+
 TEST_F(CodecCommandTest, EvaluatesBesideTheBaselines) {
   ASSERT_EQ(train("coded", {"--code", "4", "--bits", "4", "--kernel", "3", "--augment", "crop-flip",
                             "--max-steps", "2"})
