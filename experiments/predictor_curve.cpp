@@ -34,6 +34,7 @@ struct CurveCommand {
   fs::path select_logits, test_logits, work, out;
   std::vector<std::string> kinds = exit_predictor_kinds(), labels{"train", "held-out"}, extra;
   std::vector<float> lambdas{0.5F, 0.6F, 0.7F, 0.8F, 0.9F, 0.95F, 0.99F};
+  std::vector<float> reference_lambdas = lambdas;
   std::string reads_after;
   std::int64_t views_train = 0, views_held_out = 0, epochs_train = 0, epochs_held_out = 0;
   double select_share = 0.2, max_growth = kGammaGrowth;
@@ -99,9 +100,9 @@ class CurveRun {
   /// Early exits and oracle of the network, and early exits of the others.
   void add_references() {
     const StoredExits exits = test_.stored(model_);
-    CurveReference plain{.name = "EE", .lambdas = c_.lambdas, .outcomes = {}};
-    CurveReference oracle{.name = "EE+oracle", .lambdas = c_.lambdas, .outcomes = {}};
-    for (const float lambda : c_.lambdas) {
+    CurveReference plain{.name = "EE", .lambdas = c_.reference_lambdas, .outcomes = {}};
+    CurveReference oracle{.name = "EE+oracle", .lambdas = c_.reference_lambdas, .outcomes = {}};
+    for (const float lambda : c_.reference_lambdas) {
       plain.outcomes.push_back(outcome_of(exits, plain_policy(thresholds(lambda))));
       oracle.outcomes.push_back(outcome_of(exits, oracle_policy(thresholds(lambda))));
     }
@@ -116,8 +117,8 @@ class CurveRun {
                                       text, cache.num_exits(), early_ + 1));
       const StoredExits other(cache, cache.temperatures);
       CurveReference reference{
-          .name = text.substr(0, equals), .lambdas = c_.lambdas, .outcomes = {}};
-      for (const float lambda : c_.lambdas)
+          .name = text.substr(0, equals), .lambdas = c_.reference_lambdas, .outcomes = {}};
+      for (const float lambda : c_.reference_lambdas)
         reference.outcomes.push_back(outcome_of(other, plain_policy(thresholds(lambda))));
       curve_.references.push_back(std::move(reference));
     }
@@ -262,6 +263,11 @@ void add_predictor_curve_command(CLI::App& app) {
       ->check(CLI::IsMember({"train", "held-out"}))
       ->capture_default_str();
   verb->add_option("--lambdas", command->lambdas, "Thresholds, the same for all early exits")
+      ->delimiter(',')
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  verb->add_option("--reference-lambdas", command->reference_lambdas,
+                   "Those of the curves without a predictor")
       ->delimiter(',')
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();

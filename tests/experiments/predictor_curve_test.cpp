@@ -58,6 +58,8 @@ class PredictorCurveTest : public ::testing::Test {
                   "feature,fc",
                   "--lambdas",
                   "0.11,0.12",
+                  "--reference-lambdas",
+                  "0.11,0.5",
                   "--views-train",
                   "1",
                   "--views-held-out",
@@ -91,6 +93,7 @@ TEST_F(PredictorCurveTest, WritesTheCurveAndGoesOnFromItsWork) {
     EXPECT_LT(point["selection"].at("last_share_growth"), 0.02);
   }
   ASSERT_EQ(curve.at("references").size(), 2U);
+  EXPECT_EQ(curve["references"][0].at("test").size(), 2U);
   EXPECT_EQ(curve["references"][0]["test"][0]["device_operations"],
             curve["predictors"][0]["test"]["without"]["device_operations"]);
   EXPECT_NE(test::read_text(folder_ / "out/curve.svg").find("<svg"), std::string::npos);
