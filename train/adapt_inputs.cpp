@@ -11,13 +11,13 @@
 #include "infer/threshold_list.h"
 #include "layers/metadata_reader.h"
 #include "train/checkpoint.h"
+#include "train/coded_exits.h"
 
 namespace branchy {
 
 namespace {
 
 constexpr double kMega = 1e6;
-constexpr double kBitsPerByte = 8;
 
 /// From 0, where every sample leaves at the first exit that is computed, to almost 1.
 constexpr const char* kLambdas = "0,0.2,0.3,0.4,0.5,0.55,0.6,0.65,0.7,0.75,0.8,0.85,0.9,0.95,0.99";
@@ -40,27 +40,21 @@ void check_flags(const AdaptFlags& flags) {
   require("--server-ms", flags.server_ms, 0, 1e9);
 }
 
-/// The values that the codec's encoder gives for one sample.
 const Attachment* codec_of(const LoadedModel& model) {
   const auto found = model.attachments.find(std::string(kCodecAttachment));
   return found == model.attachments.end() ? nullptr : &found->second;
 }
 
-double coded_bytes(const LoadedModel& model, const Attachment& codec) {
-  const auto record = model.info.records.find("codec.bits");
-  if (record == model.info.records.end())
-    throw DataError("[adapt] the model's codec has no record codec.bits; give --feature-bytes");
-  const double bits = std::strtod(record->second.c_str(), nullptr);
-  if (!(bits >= 1 && bits <= 32))
-    throw DataError(fmt::format("[adapt] record codec.bits is '{}', expected 1 to 32",
-                                printable(record->second)));
-  const auto values = static_cast<double>(codec.network->feature_shape(1).size());
-  return std::ceil(values * bits / kBitsPerByte);
-}
-
 LogitsCache load_cache(const std::string& path, const LoadedModel& model) {
   LogitsCache cache = load_logits(path);
   require_same_model(cache, path, model);
+  const std::string codec = codec_digest(model);
+  if (cache.codec_digest != codec)
+    throw DataError(fmt::format(
+        "[{}] holds logits {}; accuracy would be another, run `branchy infer-all` again", path,
+        codec.empty()                ? "of coded features, the model has no codec"
+        : cache.codec_digest.empty() ? "of plain features, the model sends coded ones"
+                                     : "of another codec's features"));
   return cache;
 }
 
@@ -142,14 +136,15 @@ std::vector<double> parse_bandwidths(const std::string& text) {
 }
 
 LatencyModel latency_model(const AdaptFlags& flags, const LoadedModel& model,
-                           const ExitCosts& costs) {
+                           const LogitsCache& cache) {
+  const ExitCosts& costs = cache.costs;
   LatencyModel latency{.sent_bytes = static_cast<double>(costs.feature_bytes),
                        .round_trip_ms = flags.round_trip_ms,
                        .server_ms = flags.server_ms};
   std::int64_t encoder_operations = 0;
   if (const Attachment* codec = codec_of(model)) {
     encoder_operations = total_cost(codec->network->profile_trunk(1)).ptflops;
-    if (flags.feature_bytes == 0) latency.sent_bytes = coded_bytes(model, *codec);
+    latency.sent_bytes = cache.coded_bytes;
   }
   if (flags.feature_bytes > 0) latency.sent_bytes = flags.feature_bytes;
   latency.parts = flags.measured.empty()
@@ -182,13 +177,13 @@ AdaptInputs load_adapt_inputs(const AdaptFlags& flags) {
     inputs.test = load_cache(flags.test, inputs.model);
     if (inputs.has_scores) (void)has_scores(*inputs.test, flags.test, inputs.model);
   }
-  inputs.latency = latency_model(flags, inputs.model, inputs.selection.costs);
+  inputs.latency = latency_model(flags, inputs.model, inputs.selection);
   inputs.device = flags.measured.empty()
                       ? fmt::format("{:g} operations/s (ptflops)", flags.device_speed)
                       : "measured on " + load_layer_times(flags.measured).cpu;
   inputs.sent = fmt::format("{:g} bytes, {}", inputs.latency.sent_bytes,
                             flags.feature_bytes > 0  ? "by --feature-bytes"
-                            : codec_of(inputs.model) ? "coded, without a lossless stage"
+                            : codec_of(inputs.model) ? "coded, the mean over the selection data"
                                                      : "float32");
   const auto table_of = [&](const LogitsCache& cache) {
     return confidence_table(StoredExits(cache, inputs.model.info.temperatures), inputs.has_scores);

@@ -66,9 +66,10 @@ struct AdaptInputs {
 /// What a report says of its inputs.
 [[nodiscard]] LatencyReport empty_report(const AdaptFlags& flags, const AdaptInputs& inputs);
 
-/// The latency model of a model under these flags, with the codec that it carries.
+/// The latency model of a model under these flags: with the codec that it carries, its mean bytes
+/// as the cache counted them.
 [[nodiscard]] LatencyModel latency_model(const AdaptFlags& flags, const LoadedModel& model,
-                                         const ExitCosts& costs);
+                                         const LogitsCache& cache);
 
 /// The grid's thresholds by the flags; without gammas unless `with_scores`.
 [[nodiscard]] GridAxes grid_axes(const AdaptFlags& flags, std::int64_t num_exits, bool with_scores);

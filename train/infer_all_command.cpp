@@ -23,6 +23,7 @@ struct InferAllCommand {
   std::string model, out;
   ImageFlags images;
   std::int64_t batch = 0, threads = 0;
+  bool no_codec = false;
 };
 
 LogitsCache infer(const InferAllCommand& c, const LoadedModel& model) {
@@ -34,6 +35,7 @@ LogitsCache infer(const InferAllCommand& c, const LoadedModel& model) {
                    {.data = c.images.data,
                     .part = c.images.split,
                     .batch = c.batch,
+                    .coded = !c.no_codec,
                     .progress = [&](double share) {
                       bar.update(share, fmt::format("of {} images", images->size()));
                       return !Interrupt::requested();
@@ -50,6 +52,8 @@ void run(const InferAllCommand& c) {
   fmt::print("{}: {} images of {} ({}), {} exits, {} classes{}\n", c.out, cache.num_samples(),
              cache.data, cache.part, cache.num_exits(), cache.num_classes(),
              cache.scores.defined() ? ", with predictor scores" : "");
+  if (!cache.codec_digest.empty())
+    fmt::print("features through the codec: {:.1f} bytes in the mean\n", cache.coded_bytes);
   for (std::int64_t exit = 1; exit <= cache.num_exits(); ++exit) {
     const auto correct =
         count_correct(cache.logits[static_cast<std::size_t>(exit - 1)], cache.labels);
@@ -73,6 +77,9 @@ void add_infer_all_command(CLI::App& app) {
   verb->add_option("--batch", command->batch,
                    "Images at a time (default: 250 of 32x32, fewer of larger ones)")
       ->check(CLI::Range(1, 1 << 16));
+  verb->add_flag(
+      "--no-codec", command->no_codec,
+      "Give the exits behind the codec's cut the plain feature, if the model has a codec");
   verb->add_option("--threads", command->threads, "Compute threads (default: all CPUs)")
       ->check(CLI::Range(1, 4096));
   verb->callback([command] { run(*command); });

@@ -101,6 +101,8 @@ void save_logits(const std::filesystem::path& path, const LogitsCache& cache) {
                     {"network", cache.network},
                     {"model", cache.model_digest},
                     {"predictor", cache.predictor_digest},
+                    {"codec", cache.codec_digest},
+                    {"codec.bytes", fmt::format("{}", cache.coded_bytes)},
                     {"exits", std::to_string(cache.num_exits())},
                     {"class_names", fmt::format("{}", fmt::join(cache.class_names, "\n"))},
                     {"data", cache.data},
@@ -126,6 +128,9 @@ LogitsCache load_logits(const std::filesystem::path& path) {
   cache.network = reader.text("network");
   cache.model_digest = reader.text("model");
   cache.predictor_digest = reader.text("predictor");
+  cache.codec_digest = reader.optional_text("codec");
+  if (const auto bytes = reader.floats("codec.bytes"); !bytes.empty())
+    cache.coded_bytes = double{bytes.front()};
   cache.class_names = split_text(reader.text("class_names"), '\n');
   cache.data = reader.text("data");
   cache.data_checksum = reader.text("data.checksum");

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "core/printable.h"
 #include "data/loader.h"
 #include "infer/exit_runner.h"
+#include "train/coded_exits.h"
 #include "train/validation.h"
 
 namespace branchy {
@@ -28,6 +30,17 @@ struct Rows {
     return Tensor::from({std::ssize(values) / width, width}, values);
   }
 };
+
+/// Every exit of the images that `runner` was started with.
+void append_exits(ExitRunner& runner, std::optional<CodedExits>& coded, std::vector<Rows>& logits) {
+  const std::int64_t own = coded ? coded->first_exit() - 1 : std::ssize(logits);
+  const Tensor feature = coded ? runner.value_after(coded->blocks()) : Tensor();
+  for (std::int64_t exit = 1; exit <= std::ssize(logits); ++exit) {
+    if (coded && exit == coded->first_exit()) coded->start(feature);
+    const ExitOutput output = exit <= own ? runner.next_exit() : coded->next_exit();
+    logits[static_cast<std::size_t>(exit - 1)].append(output.logits);
+  }
+}
 
 /// What is known before a sample is run.
 LogitsCache describe(const LoadedModel& model, const Dataset& images,
@@ -77,6 +90,9 @@ LogitsCache infer_logits(const LoadedModel& model, const std::shared_ptr<const D
   if (scores) scores->require_before_exits(*plan);
   LogitsCache cache = describe(model, *images, options, scores.get());
   ExitRunner runner(plan);
+  std::optional<CodedExits> coded;
+  if (options.coded && model.attachments.contains(std::string(kCodecAttachment)))
+    coded.emplace(model);
   const std::int64_t batch =
       options.batch > 0 ? options.batch : evaluation_batch(images->image_shape());
   Loader loader(images, {.batch = batch, .normalization = {model.info.mean, model.info.std}});
@@ -86,7 +102,7 @@ LogitsCache infer_logits(const LoadedModel& model, const std::shared_ptr<const D
   while (const auto next = loader.next()) {
     runner.start(next->images);
     if (scores) score_rows.append(scores->scores_at_start(runner, next->images));
-    for (Rows& rows : logits) rows.append(runner.next_exit().logits);
+    append_exits(runner, coded, logits);
     cache.labels.insert(cache.labels.end(), next->labels.begin(), next->labels.end());
     cache.indices.insert(cache.indices.end(), next->indices.begin(), next->indices.end());
     const double share =
@@ -95,6 +111,10 @@ LogitsCache infer_logits(const LoadedModel& model, const std::shared_ptr<const D
   }
   for (const Rows& rows : logits) cache.logits.push_back(rows.tensor());
   if (scores) cache.scores = score_rows.tensor();
+  if (coded) {
+    cache.codec_digest = codec_digest(model);
+    cache.coded_bytes = coded->mean_bytes();
+  }
   return cache;
 }
 

@@ -16,11 +16,13 @@ namespace branchy {
 struct LogitsInferenceOptions {
   std::string data, part;  ///< recorded in the cache
   std::int64_t batch = 0;  ///< images at a time; 0: `evaluation_batch`
+  bool coded = true;       ///< exits behind the codec's cut get the feature through it, if any
   /// Gets 0..1; false stops.
   std::function<bool(double)> progress = [](double) { return true; };
 };
 
 /// Runs `model`, a whole network, and its predictor, if one is attached, over `images` in order;
+/// and its codec likewise (unless not `coded`);
 /// classes, exits and operations in the result are those of the lowered plan. Throws ConfigError
 /// for one side of a split, DataError for a predictor that was trained for another network (record
 /// `predictor.network_digest`). The result has no samples when it was stopped.
