@@ -34,7 +34,7 @@ std::int64_t FilterCounts::of(const std::string& conv, std::int64_t all) {
 std::vector<FilterCount> FilterCounts::finish() const {
   for (const auto& [name, count] : given_)
     if (std::none_of(asked_.begin(), asked_.end(),
-                     [&](const FilterCount& asked) { return asked.conv == name; })) {
+                     [&wanted = name](const FilterCount& asked) { return asked.conv == wanted; })) {
       std::vector<std::string> names;
       for (const FilterCount& asked : asked_) names.push_back(asked.conv);
       options_.fail(kFiltersOption,
