@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/printable.h"
 #include "data/loader.h"
+#include "infer/device_digest.h"
 #include "infer/exit_runner.h"
 #include "train/coded_exits.h"
 #include "train/validation.h"
@@ -67,9 +68,9 @@ LogitsCache describe(const LoadedModel& model, const Dataset& images,
 std::unique_ptr<ExitScores> attached_scores(const LoadedModel& model) {
   const auto attachment = model.attachments.find(std::string(kPredictorAttachment));
   if (attachment == model.attachments.end()) return nullptr;
-  const auto recorded = model.info.records.find("predictor.network_digest");
+  const auto recorded = model.info.records.find("predictor.device_digest");
   if (recorded != model.info.records.end()) {
-    const std::string digest = network_digest(*model.network);
+    const std::string digest = device_digest(model);
     if (recorded->second != digest)
       throw DataError(
           fmt::format("[predictor] was trained for network {:.12}, this one is {:.12}; "

@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/provenance.h"
 #include "infer/cloud_client.h"
+#include "infer/threshold_list.h"
 #include "tests/infer/loopback.h"
 #include "tests/support/expect_error.h"
 
