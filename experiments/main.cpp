@@ -1,6 +1,7 @@
 // `branchy-experiments`: one verb per reproduced table, figure or measurement.
 #include <CLI/CLI.hpp>
 
+#include "experiments/codec_curve.h"
 #include "experiments/plot_command.h"
 #include "experiments/split_agreement.h"
 #include "experiments/tables_command.h"
@@ -10,6 +11,7 @@
 int main(int argc, char** argv) {
   CLI::App app("Repeats the project's measurements and the papers' tables", "branchy-experiments");
   app.require_subcommand(1);
+  branchy::add_codec_curve_command(app);
   branchy::add_plot_command(app);
   branchy::add_split_agreement_command(app);
   branchy::add_tables_command(app);
