@@ -3,6 +3,7 @@
 
 #include "experiments/adapt_figure.h"
 #include "experiments/lee_exits.h"
+#include "experiments/codec_curve.h"
 #include "experiments/plot_command.h"
 #include "experiments/policy_agreement.h"
 #include "experiments/predictor_curve.h"
@@ -15,6 +16,7 @@ int main(int argc, char** argv) {
   CLI::App app("Repeats the project's measurements and the papers' tables", "branchy-experiments");
   app.require_subcommand(1);
   branchy::add_policy_agreement_command(app);
+  branchy::add_codec_curve_command(app);
   branchy::add_plot_command(app);
   branchy::add_predictor_curve_command(app);
   branchy::add_adapt_figure_command(app);
