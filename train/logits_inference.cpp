@@ -34,11 +34,11 @@ struct Rows {
 
 /// Every exit of the images that `runner` was started with.
 void append_exits(ExitRunner& runner, std::optional<CodedExits>& coded, std::vector<Rows>& logits) {
-  const std::int64_t own = coded ? coded->first_exit() - 1 : std::ssize(logits);
-  const Tensor feature = coded ? runner.value_after(coded->blocks()) : Tensor();
   for (std::int64_t exit = 1; exit <= std::ssize(logits); ++exit) {
-    if (coded && exit == coded->first_exit()) coded->start(feature);
-    const ExitOutput output = exit <= own ? runner.next_exit() : coded->next_exit();
+    // Not earlier: asking for a value leaves out the exits before it.
+    if (coded && exit == coded->first_exit()) coded->start(runner.value_after(coded->blocks()));
+    const bool behind = coded && exit >= coded->first_exit();
+    const ExitOutput output = behind ? coded->next_exit() : runner.next_exit();
     logits[static_cast<std::size_t>(exit - 1)].append(output.logits);
   }
 }

@@ -173,7 +173,7 @@ TEST_F(CodecCommandTest, InferAllSendsTheFeatureThroughTheCodec) {
     return load_logits(place(out));
   };
   const LogitsCache coded = infer("coded.logits", {"--batch", "7"});
-  const LogitsCache plain = infer("plain.logits", {"--no-codec"});
+  const LogitsCache plain = infer("plain.logits", {"--batch", "7", "--no-codec"});
   EXPECT_FLOAT_EQ(static_cast<float>(coded.coded_bytes), form["mean_bytes"].get<float>());
   EXPECT_EQ(coded.codec_digest, codec_digest(load_trained(place("coded"))));
   EXPECT_EQ(plain.codec_digest, "");
