@@ -2,8 +2,8 @@
 #include <CLI/CLI.hpp>
 
 #include "experiments/adapt_figure.h"
-#include "experiments/lee_exits.h"
 #include "experiments/codec_curve.h"
+#include "experiments/lee_exits.h"
 #include "experiments/plot_command.h"
 #include "experiments/policy_agreement.h"
 #include "experiments/predictor_curve.h"
