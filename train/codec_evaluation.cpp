@@ -16,23 +16,26 @@ namespace branchy {
 
 namespace {
 
+void append_rows(const ExitOutput& output, const ModelInfo& info, ExitPredictions& exits) {
+  const auto rows = predict_all(output.exit, output.logits, info.temperature(output.exit));
+  auto& all = exits.predictions[static_cast<std::size_t>(output.exit - 1)];
+  all.insert(all.end(), rows.begin(), rows.end());
+}
+
 /// The part behind the cut as it runs, and what it said so far.
 class Server {
  public:
   Server(const LoadedModel& model, std::int64_t blocks)
-      : runner_(Plan::lower(*model.network, part_behind_cut(*model.network, blocks))) {}
+      : info_(model.info),
+        runner_(Plan::lower(*model.network, part_behind_cut(*model.network, blocks))) {}
 
   void add(const Tensor& feature, ExitPredictions& exits) {
     runner_.start(feature);
-    while (runner_.has_next()) {
-      const ExitOutput output = runner_.next_exit();
-      const auto rows = predict_all(output.exit, output.logits);
-      auto& all = exits.predictions[static_cast<std::size_t>(output.exit - 1)];
-      all.insert(all.end(), rows.begin(), rows.end());
-    }
+    while (runner_.has_next()) append_rows(runner_.next_exit(), info_, exits);
   }
 
  private:
+  const ModelInfo& info_;
   ExitRunner runner_;
 };
 
@@ -118,8 +121,8 @@ SentForm evaluate_jpeg(std::int64_t quality, const LoadedModel& base,
     form.bytes.push_back(bytes.file);
     form.fixed_bytes = bytes.file - bytes.scan;  // the same tables in every file
   }
-  form.exits = predict_dataset(Plan::lower(*base.network, base.network->whole()), jpeg,
-                               {base.info.mean, base.info.std}, options.batch,
+  form.exits = predict_dataset(Plan::lower(*base.network, base.network->whole()), jpeg, base.info,
+                               options.batch,
                                {.progress = [&](double share) { options.progress(name, share); }});
   for (std::int64_t exit = 0; exit < device_exits; ++exit)
     form.exits.predictions[static_cast<std::size_t>(exit)] =
@@ -155,12 +158,7 @@ CodecEvaluation evaluate_codec(const LoadedModel& model, const LoadedModel& base
   loader.start_epoch(0);
   while (const auto batch = loader.next()) {
     device.start(batch->images);
-    while (device.has_next()) {
-      const ExitOutput output = device.next_exit();
-      const auto rows = predict_all(output.exit, output.logits);
-      auto& all = early.predictions[static_cast<std::size_t>(output.exit - 1)];
-      all.insert(all.end(), rows.begin(), rows.end());
-    }
+    while (device.has_next()) append_rows(device.next_exit(), model.info, early);
     const Tensor feature = device.feature();
     const auto codes = coders.chosen(record.lossless).encode_all(feature);
     append_sizes(codes, codec.bytes);

@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/printable.h"
 #include "data/loader.h"
+#include "infer/device_digest.h"
 #include "infer/exit_runner.h"
 #include "train/coded_exits.h"
 #include "train/validation.h"
@@ -33,11 +34,11 @@ struct Rows {
 
 /// Every exit of the images that `runner` was started with.
 void append_exits(ExitRunner& runner, std::optional<CodedExits>& coded, std::vector<Rows>& logits) {
-  const std::int64_t own = coded ? coded->first_exit() - 1 : std::ssize(logits);
-  const Tensor feature = coded ? runner.value_after(coded->blocks()) : Tensor();
   for (std::int64_t exit = 1; exit <= std::ssize(logits); ++exit) {
-    if (coded && exit == coded->first_exit()) coded->start(feature);
-    const ExitOutput output = exit <= own ? runner.next_exit() : coded->next_exit();
+    // Not earlier: asking for a value leaves out the exits before it.
+    if (coded && exit == coded->first_exit()) coded->start(runner.value_after(coded->blocks()));
+    const bool behind = coded && exit >= coded->first_exit();
+    const ExitOutput output = behind ? coded->next_exit() : runner.next_exit();
     logits[static_cast<std::size_t>(exit - 1)].append(output.logits);
   }
 }
@@ -67,9 +68,9 @@ LogitsCache describe(const LoadedModel& model, const Dataset& images,
 std::unique_ptr<ExitScores> attached_scores(const LoadedModel& model) {
   const auto attachment = model.attachments.find(std::string(kPredictorAttachment));
   if (attachment == model.attachments.end()) return nullptr;
-  const auto recorded = model.info.records.find("predictor.network_digest");
+  const auto recorded = model.info.records.find("predictor.device_digest");
   if (recorded != model.info.records.end()) {
-    const std::string digest = network_digest(*model.network);
+    const std::string digest = device_digest(model);
     if (recorded->second != digest)
       throw DataError(
           fmt::format("[predictor] was trained for network {:.12}, this one is {:.12}; "

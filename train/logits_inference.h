@@ -25,7 +25,7 @@ struct LogitsInferenceOptions {
 /// and its codec likewise (unless not `coded`);
 /// classes, exits and operations in the result are those of the lowered plan. Throws ConfigError
 /// for one side of a split, DataError for a predictor that was trained for another network (record
-/// `predictor.network_digest`). The result has no samples when it was stopped.
+/// `predictor.device_digest`). The result has no samples when it was stopped.
 [[nodiscard]] LogitsCache infer_logits(const LoadedModel& model,
                                        const std::shared_ptr<const Dataset>& images,
                                        const LogitsInferenceOptions& options);

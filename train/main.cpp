@@ -17,9 +17,10 @@
 #include "train/infer_all_command.h"
 #include "train/nets_command.h"
 #include "train/plan_command.h"
-#include "train/predictor_command.h"
 #include "train/policy_command.h"
+#include "train/predictor_command.h"
 #include "train/profile_command.h"
+#include "train/prune_command.h"
 #include "train/train_command.h"
 
 namespace {
@@ -41,9 +42,10 @@ int run(int argc, char** argv) {
   branchy::add_calibrate_command(app);
   branchy::add_export_command(app);
   branchy::add_convert_command(app);
-  branchy::add_predictor_command(app);
-  branchy::add_codec_command(app);
   branchy::add_policy_command(app);
+  branchy::add_codec_command(app);
+  branchy::add_predictor_command(app);
+  branchy::add_prune_command(app);
   branchy::add_profile_command(app);
   branchy::add_nets_command(app);
   branchy::add_data_command(app);

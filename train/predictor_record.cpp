@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "infer/device_digest.h"
 #include "infer/threshold_list.h"
 #include "layers/metadata_reader.h"
 #include "train/logits_cache.h"
@@ -90,7 +91,7 @@ void put_record(ModelInfo& info, const PredictorRecord& record) {
   put("reads_after", std::to_string(record.reads_after));
   put("selection", record.selection.text());
   put("training", record.training);
-  put("network_digest", record.network_digest);
+  put("device_digest", record.device_digest);
   put("gamma", list(record.gamma));
   put("selected_on", record.selected_on);
 }
@@ -115,15 +116,15 @@ PredictorRecord read_predictor_record(const LoadedModel& model, const std::strin
                          .reads_after = blocks(reader, *model.network),
                          .selection = SelectionImages::parse(reader.text("selection")),
                          .training = reader.text("training", false),
-                         .network_digest = reader.text("network_digest"),
+                         .device_digest = reader.text("device_digest"),
                          .gamma = reader.probabilities("gamma", early, false),
                          .selected_on = reader.text("selected_on", false)};
-  const std::string digest = network_digest(*model.network);
-  if (record.network_digest != digest)
-    reader.fail("network_digest",
+  const std::string digest = device_digest(model);
+  if (record.device_digest != digest)
+    reader.fail("device_digest",
                 fmt::format("is {:.12}, but the network is {:.12}: the predictor is of another "
                             "network",
-                            record.network_digest, digest));
+                            record.device_digest, digest));
   record.temperatures = early_temperatures(model);
   const std::string trained_with = reader.text("temperatures");
   if (trained_with != list(record.temperatures))

@@ -20,7 +20,7 @@ struct PredictorRecord {
   std::int64_t reads_after = 0;     ///< trunk blocks; 0: reads the image
   SelectionImages selection;        ///< those that may choose gamma
   std::string training;             ///< for people: images, views, epochs, seed
-  std::string network_digest;       ///< see train/logits_cache.h
+  std::string device_digest;        ///< of the part before the cut, see infer/device_digest.h
   std::vector<float> gamma;         ///< of each early exit; empty until chosen
   std::string selected_on;          ///< "val" or "test"; empty until gamma is chosen
 };

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "infer/device_digest.h"
 #include "layers/models/exit_predictor.h"
 #include "layers/models/registry.h"
 #include "train/logits_cache.h"
@@ -52,7 +53,7 @@ PredictorRun::PredictorRun(const LoadedModel& model, const PredictorData& data,
                              .seed = options_.seed,
                              .normalization = {model.info.mean, model.info.std},
                              .memory_limit = options_.memory_limit});
-  digest_ = network_digest(*model.network);
+  digest_ = device_digest(model);
 }
 
 std::string PredictorRun::description() const {
@@ -87,7 +88,7 @@ std::optional<TrainedPredictor> PredictorRun::train(const std::vector<float>& th
   record.reads_after = reads_after_;
   record.selection = data_.selection;
   record.training = description();
-  record.network_digest = digest_;
+  record.device_digest = digest_;
   return trained;
 }
 

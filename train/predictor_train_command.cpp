@@ -75,7 +75,7 @@ void report(const TrainCommand& c, const TrainedPredictor& trained, double secon
                            {"reads_after", record.reads_after},
                            {"training", record.training},
                            {"selection", record.selection.text()},
-                           {"network_digest", record.network_digest},
+                           {"device_digest", record.device_digest},
                            {"operations", cost.ptflops},
                            {"parameters", cost.parameters},
                            {"share_of_ones", trained.shares_of_ones},

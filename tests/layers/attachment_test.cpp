@@ -156,7 +156,7 @@ TEST_F(AttachedNetworks, RefuseTemperaturesThatCannotBe) {
 
 TEST(RecordKeys, AreThoseOfTheFeaturesButNotOfTheirNetworks) {
   for (const char* key : {"policy.text", "calibration.method", "adapt.table", "codec.bits",
-                          "predictor.gamma", "predictor.network_digest"})
+                          "predictor.gamma", "predictor.device_digest"})
     EXPECT_TRUE(is_record_key(key)) << key;
   for (const char* key : {"predictor.network", "codec.part.last_exit", "predictor.options",
                           "classes", "policies.text", "policy"})

@@ -1,6 +1,7 @@
 // `branchy codec` as a user runs it.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -13,6 +14,9 @@
 #include "tests/support/program.h"
 #include "tests/support/temporary_directory.h"
 #include "train/checkpoint.h"
+#include "train/coded_exits.h"
+#include "train/logits_cache.h"
+#include "train/validation.h"
 
 namespace branchy {
 namespace {
@@ -151,6 +155,42 @@ TEST_F(CodecCommandTest, EvaluatesBesideTheBaselines) {
                   "not those that the codec was trained for");
   expect_one_line(run({BRANCHY, "codec", "eval", place("source"), "--data", data()}), 2,
                   "no codec");
+}
+
+TEST_F(CodecCommandTest, InferAllSendsTheFeatureThroughTheCodec) {
+  ASSERT_EQ(train("coded", {"--code", "4", "--max-steps", "2", "--lossless", "zstd"}).code, 0);
+  ASSERT_EQ(run({BRANCHY, "codec", "eval", place("coded"), "--data", data(), "--threads", "1",
+                 "--no-baselines", "--json", place("eval.json")})
+                .code,
+            0);
+  const auto form = nlohmann::json::parse(test::read_text(place("eval.json")))["forms"][0];
+  const auto infer = [&](const std::string& out, const Words& more) {
+    Words command{BRANCHY,     "infer-all", place("coded"), "--data",  data(),
+                  "--threads", "1",         "--out",        place(out)};
+    command.insert(command.end(), more.begin(), more.end());
+    const Outcome outcome = run(command);
+    EXPECT_EQ(outcome.code, 0) << outcome.error;
+    return load_logits(place(out));
+  };
+  const LogitsCache coded = infer("coded.logits", {"--batch", "7"});
+  const LogitsCache plain = infer("plain.logits", {"--batch", "7", "--no-codec"});
+  EXPECT_FLOAT_EQ(static_cast<float>(coded.coded_bytes), form["mean_bytes"].get<float>());
+  EXPECT_EQ(coded.codec_digest, codec_digest(load_trained(place("coded"))));
+  EXPECT_EQ(plain.codec_digest, "");
+  for (std::size_t exit = 0; exit < 3; ++exit) {
+    const double correct = static_cast<double>(count_correct(coded.logits[exit], coded.labels));
+    EXPECT_DOUBLE_EQ(correct / 40.0, form["acc_all"][exit].get<double>()) << exit + 1;
+    const auto a = coded.logits[exit].data(), b = plain.logits[exit].data();
+    EXPECT_EQ(std::equal(a.begin(), a.end(), b.begin()), exit < 2) << exit + 1;
+  }
+  // Accuracy of plain features says nothing of coded ones.
+  expect_one_line(run({BRANCHY, "adapt", place("plain.logits"), "--model", place("coded"),
+                       "--select-on", "test"}),
+                  1, "of plain features, the model sends coded ones");
+  const Outcome adapted = run({BRANCHY, "adapt", place("coded.logits"), "--model", place("coded"),
+                               "--select-on", "test", "--bandwidths", "1"});
+  EXPECT_EQ(adapted.code, 0) << adapted.error;
+  EXPECT_NE(adapted.out.find("coded, the mean over"), std::string::npos) << adapted.out;
 }
 
 TEST_F(CodecCommandTest, RefusesWhatCannotBe) {

@@ -50,7 +50,7 @@ class ExportCommandTest : public ::testing::Test {
                      {.kind = "ours",
                       .thresholds = {0.9F, 0.9F},
                       .temperatures = {1.5F, 1.25F},
-                      .network_digest = network_digest(*model.network)});
+                      .device_digest = device_digest(model)});
     attach_codec(model, rng);
     save_model(folder_ / "model.safetensors", *model.network, model.info, model.attachments);
   }

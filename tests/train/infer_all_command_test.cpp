@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "data/synth.h"
+#include "infer/device_digest.h"
 #include "tests/support/program.h"
 #include "tests/support/small_model.h"
 #include "tests/support/temporary_directory.h"
@@ -87,10 +88,10 @@ TEST_F(InferAllCommand, AddsTheScoresOfAPredictor) {
 
 TEST_F(InferAllCommand, RefusesWhatItCannotRun) {
   LoadedModel model = test::small_model(true);
-  model.info.records["predictor.network_digest"] = "0123456789abcdef";
+  model.info.records["predictor.device_digest"] = "0123456789abcdef";
   test::save(model, folder_ / "foreign");
   test::expect_one_line(infer_all("foreign", "out"), 1, "trained for network 0123456789ab");
-  model.info.records["predictor.network_digest"] = network_digest(*model.network);
+  model.info.records["predictor.device_digest"] = device_digest(model);
   model.info.records["predictor.reads_after"] = "3";
   test::save(model, folder_ / "deep");
   test::expect_one_line(infer_all("deep", "out"), 1, "after 3 trunk blocks");

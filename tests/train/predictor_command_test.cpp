@@ -105,7 +105,7 @@ TEST_F(PredictorCommandTest, TrainsFromItsCacheAndJudges) {
   EXPECT_EQ(records.at("predictor.labels"), "held-out");
   EXPECT_EQ(records.at("predictor.thresholds"), "0.14,0.16");
   EXPECT_EQ(records.at("predictor.reads_after"), "3");
-  EXPECT_EQ(records.at("predictor.network_digest").size(), 64U);
+  EXPECT_EQ(records.at("predictor.device_digest").size(), 64U);
   EXPECT_FALSE(records.contains("predictor.gamma"));
   static_cast<void>(parsed(with_out("b")));
   EXPECT_EQ(tensors_of(folder_ / "a"), tensors_of(folder_ / "b")) << "from the cache";
