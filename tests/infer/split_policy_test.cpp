@@ -14,7 +14,9 @@
 #include "infer/exit_costs.h"
 #include "infer/pixel_input.h"
 #include "infer/plan_backend.h"
+#include "infer/policies/policy_record.h"
 #include "infer/policies/policy_text.h"
+#include "infer/policy_choice.h"
 #include "infer/policy_runner.h"
 #include "tests/infer/plan_fixtures.h"
 #include "tests/support/temporary_directory.h"
@@ -281,6 +283,32 @@ TEST_F(SplitPolicyTest, PoliciesThatCannotBeRunAreRefused) {
   EXPECT_THROW(engine(2, "oracle:0.9"), ConfigError);
   attachments_.clear();
   EXPECT_THROW(engine(2, "predictor:0.9,gamma=0.5"), ConfigError);
+}
+
+TEST_F(SplitPolicyTest, TheModelsOwnPolicyServesWhereNoneIsAskedFor) {
+  EXPECT_EQ(choose_policy({.policy = "patience:2"}, info_)->text(), "patience:2");
+  EXPECT_EQ(choose_policy({.thresholds = "0.8,0.9"}, info_)->text(), "max-probability:0.8+0.9");
+  EXPECT_THROW((void)choose_policy({}, info_), ConfigError);
+  write_policy_record(info_, {.text = "p-tar:0.9",
+                              .choice = "budget",
+                              .select_on = "val",
+                              .data_checksum = "c",
+                              .cache_digest = "d",
+                              .subset = "1/1",
+                              .temperatures = kTemperatures});
+  std::string warning;
+  const auto warn = [&](const std::string& text) { warning = text; };
+  EXPECT_EQ(choose_policy({}, info_, warn)->text(), "p-tar:0.9");
+  EXPECT_EQ(warning, "");
+  info_.temperatures = {1, 1, 1};
+  EXPECT_EQ(choose_policy({}, info_, warn)->text(), "p-tar:0.9");
+  EXPECT_THAT(warning, testing::HasSubstr("calibrated anew"));
+}
+
+TEST_F(SplitPolicyTest, APredictorIsRefusedForThresholdsThatItDoesNotKnow) {
+  info_.records["predictor.thresholds"] = "0.9,0.8";
+  EXPECT_NO_THROW((void)choose_policy({.policy = "predictor:0.9+0.8,gamma=0.5"}, info_));
+  EXPECT_THROW((void)choose_policy({.policy = "predictor:0.9,gamma=0.5"}, info_), ConfigError);
 }
 
 TEST_F(SplitPolicyTest, BadCodesPoliciesAndSideInputsAre400) {
