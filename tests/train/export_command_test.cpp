@@ -50,7 +50,11 @@ class ExportCommandTest : public ::testing::Test {
                      {.kind = "ours",
                       .thresholds = {0.9F, 0.9F},
                       .temperatures = {1.5F, 1.25F},
-                      .device_digest = device_digest(model)});
+                      .selection = {},
+                      .training = {},
+                      .device_digest = device_digest(model),
+                      .gamma = {},
+                      .selected_on = {}});
     attach_codec(model, rng);
     save_model(folder_ / "model.safetensors", *model.network, model.info, model.attachments);
   }
