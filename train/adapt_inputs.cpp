@@ -210,8 +210,8 @@ LatencyRow latency_row(const AdaptInputs& inputs, std::string method, double bit
 
 LatencyReport empty_report(const AdaptFlags& flags, const AdaptInputs& inputs) {
   const auto described = [](const std::string& path, const LogitsCache& cache) {
-    return fmt::format("{}, {} ({}), {} samples", path, cache.data, cache.part,
-                       cache.num_samples());
+    return fmt::format("{}: {}, {} samples, checksum of the data {:.16}", path, cache.part,
+                       cache.num_samples(), cache.data_checksum);
   };
   LatencyReport report{.limit_ms = flags.limit_ms, .facts = {}, .rows = {}};
   report.facts = {{"model", flags.model},

@@ -168,9 +168,11 @@ void add_codec_flags(CLI::App& app, CodecTrainCommand& c) {
           ->check(CLI::Range(1, 1000));
   app.add_option("--cut-after", c.cut_after, "Cut after the trunk block of this name")
       ->excludes(cut);
-  app.add_option("--code", c.options.code, "Channels that are sent")
-      ->required()
-      ->check(CLI::Range(1, 65536));
+  CLI::Option* code = app.add_option("--code", c.options.code, "Channels that are sent")
+                          ->check(CLI::Range(1, 65536));
+  app.add_flag("--continue", c.options.go_on,
+               "Go on with the codec that the model has: with other bits, or more epochs")
+      ->excludes(code);
   app.add_option(
          "--stride", c.options.stride,
          "2 halves both sides of the feature, 1 keeps them (default: 2 where they are even)")

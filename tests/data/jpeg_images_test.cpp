@@ -58,7 +58,7 @@ TEST(JpegImages, TradeBytesForErrorsByQuality) {
 
 TEST(JpegImages, AreADataSetLikeTheirBase) {
   test::TemporaryDirectory folder;
-  write_synth_dataset(folder.path(), {.num_train = 10, .num_test = 10, .seed = 5});
+  write_synth_dataset(folder.path(), {.num_train = 50, .num_test = 10, .seed = 5});
   const auto base = open_dataset("cifar10:" + folder.path().string(), DatasetSplit::kTest);
   const JpegImages images(base, 60);
   EXPECT_EQ(images.size(), base->size());
