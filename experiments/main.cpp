@@ -1,6 +1,12 @@
 // `branchy-experiments`: one verb per reproduced table, figure or measurement.
 #include <CLI/CLI.hpp>
 
+#include "experiments/adapt_figure.h"
+#include "experiments/codec_curve.h"
+#include "experiments/lee_exits.h"
+#include "experiments/plot_command.h"
+#include "experiments/policy_agreement.h"
+#include "experiments/predictor_curve.h"
 #include "experiments/split_agreement.h"
 #include "experiments/tables_command.h"
 #include "experiments/train_step.h"
@@ -9,6 +15,12 @@
 int main(int argc, char** argv) {
   CLI::App app("Repeats the project's measurements and the papers' tables", "branchy-experiments");
   app.require_subcommand(1);
+  branchy::add_policy_agreement_command(app);
+  branchy::add_codec_curve_command(app);
+  branchy::add_plot_command(app);
+  branchy::add_predictor_curve_command(app);
+  branchy::add_adapt_figure_command(app);
+  branchy::add_lee_exits_command(app);
   branchy::add_split_agreement_command(app);
   branchy::add_tables_command(app);
   branchy::add_train_step_command(app);

@@ -1,7 +1,6 @@
 #include "infer/cloud_client.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <utility>
@@ -18,14 +17,14 @@ using Clock = std::chrono::steady_clock;
 constexpr std::uint64_t kAnswerLimitBytes = 1 << 20;
 
 const WireTensor& find_output(const InferResponse& response, std::string_view name,
-                              std::int64_t count) {
+                              std::int64_t count = 0) {
   const auto found = std::find_if(response.outputs.begin(), response.outputs.end(),
                                   [&](const WireTensor& output) { return output.name == name; });
   if (found == response.outputs.end()) {
     throw ProtocolError(fmt::format("answer lacks output '{}'", name));
   }
   std::vector<std::int64_t> expected = {1};
-  if (name == "logits") expected.push_back(count);
+  if (count > 0) expected.push_back(count);
   if (found->shape != expected) {
     throw ProtocolError(fmt::format("answer's '{}' has shape {}, expected {}", name,
                                     shape_text(found->shape), shape_text(expected)));
@@ -33,21 +32,48 @@ const WireTensor& find_output(const InferResponse& response, std::string_view na
   return *found;
 }
 
+bool was_seen(std::int64_t exit, std::span<const ExitView> seen) {
+  return std::any_of(seen.begin(), seen.end(),
+                     [&](const ExitView& view) { return view.prediction.exit == exit; });
+}
+
 CloudAnswer read_answer(const InferResponse& response, const CloudModel& model,
-                        std::int64_t first_exit) {
+                        std::int64_t first_exit, std::span<const ExitView> seen) {
   CloudAnswer answer;
   answer.logits = fp32_values(find_output(response, "logits", model.num_classes));
-  answer.exit = int32_values(find_output(response, "exit_index", 1)).front();
-  answer.confidence = fp32_values(find_output(response, "confidence", 1)).front();
-  if (answer.exit < first_exit || answer.exit > model.num_exits) {
-    throw ProtocolError(fmt::format("answer is from exit {}, expected {}..{}", answer.exit,
+  answer.exit = int32_values(find_output(response, "exit_index")).front();
+  answer.last_exit = int32_values(find_output(response, "last_exit")).front();
+  answer.confidence = fp32_values(find_output(response, "confidence")).front();
+  answer.dropped = uint8_values(find_output(response, "dropped")).front() != 0;
+  if (answer.last_exit < first_exit || answer.last_exit > model.num_exits) {
+    throw ProtocolError(fmt::format("answer computed exit {}, expected {}..{}", answer.last_exit,
                                     first_exit, model.num_exits));
+  }
+  if (answer.exit > answer.last_exit ||
+      (answer.exit < first_exit && !was_seen(answer.exit, seen))) {
+    throw ProtocolError(fmt::format("answer is from exit {}, expected {}..{}", answer.exit,
+                                    first_exit, answer.last_exit));
   }
   if (!(answer.confidence >= 0.0F && answer.confidence <= 1.0F)) {
     throw ProtocolError(fmt::format("answer's confidence is {}, expected 0..1", answer.confidence));
   }
   answer.compute_ms = number_parameter(response.parameters, "compute_ms").value_or(0);
   return answer;
+}
+
+// What the exits before the cut said, for a policy that remembers: column k is exit k + 1.
+void add_seen(std::span<const ExitView> seen, std::int64_t num_edge_exits, InferRequest& request) {
+  const auto count = static_cast<std::size_t>(num_edge_exits);
+  std::vector<std::int32_t> classes(count, kExitNotComputed);
+  std::vector<float> confidences(count, 0.0F);
+  for (const ExitView& view : seen) {
+    const auto column = static_cast<std::size_t>(view.prediction.exit - 1);
+    classes.at(column) = static_cast<std::int32_t>(view.prediction.label);
+    confidences.at(column) = view.prediction.confidence;
+  }
+  request.inputs.push_back(int32_tensor(std::string(kEdgeClassInput), {1, num_edge_exits}, classes));
+  request.inputs.push_back(
+      fp32_tensor(std::string(kEdgeConfidenceInput), {1, num_edge_exits}, confidences));
 }
 
 double ms_since(Clock::time_point start) {
@@ -75,6 +101,7 @@ struct CloudClient::Impl {
 };
 
 std::string feature_input_name(std::string_view cut) { return fmt::format("feature@{}", cut); }
+std::string code_input_name(std::string_view cut) { return fmt::format("code@{}", cut); }
 
 CloudClient::CloudClient(HttpUrl url, CloudModel model, std::chrono::milliseconds timeout)
     : impl_(new Impl{std::move(model), timeout,
@@ -94,34 +121,58 @@ Result<ModelDescription> CloudClient::describe() {
   }
 }
 
-Result<CloudAnswer> CloudClient::infer_feature(const Tensor& feature,
-                                               std::span<const float> thresholds) {
+Result<CloudAnswer> CloudClient::infer_feature(const Tensor& feature, const RemotePolicy& policy) {
   const std::span<const std::int64_t> dims = feature.shape().dims();
   return infer(
       fp32_tensor(feature_input_name(impl_->model.cut), {dims.begin(), dims.end()}, feature.data()),
-      thresholds, impl_->model.num_edge_exits + 1);
+      policy, impl_->model.num_edge_exits + 1);
+}
+
+Result<CloudAnswer> CloudClient::infer_code(std::span<const std::byte> code,
+                                            const RemotePolicy& policy) {
+  return infer({code_input_name(impl_->model.cut), "UINT8", {1, std::ssize(code)},
+                {code.begin(), code.end()}},
+               policy, impl_->model.num_edge_exits + 1);
 }
 
 Result<CloudAnswer> CloudClient::infer_image(const Shape& shape,
                                              std::span<const std::uint8_t> pixels,
-                                             std::span<const float> thresholds) {
-  return infer(uint8_tensor("image", {shape.dims().begin(), shape.dims().end()}, pixels),
-               thresholds, 1);
+                                             const RemotePolicy& policy) {
+  return infer(uint8_tensor("image", {shape.dims().begin(), shape.dims().end()}, pixels), policy,
+               1);
 }
 
-Result<CloudAnswer> CloudClient::infer(WireTensor input, std::span<const float> thresholds,
+Result<LinkProbe> CloudClient::probe(std::size_t padding_bytes) {
+  HttpRequest request{.target = "/v2/health/live"};
+  if (padding_bytes > 0) {
+    request.headers = {{"X-Padding", std::string(std::min(padding_bytes, kMaxPadding), '.')}};
+  }
+  const Clock::time_point start = Clock::now();
+  const Result<HttpExchange> exchange = impl_->http.exchange(request, impl_->timeout);
+  if (!exchange) return exchange.failure();
+  if (exchange->response.status != 200) return impl_->refusal(exchange->response);
+  return LinkProbe{exchange->bytes_sent + exchange->bytes_received, ms_since(start)};
+}
+
+Result<CloudAnswer> CloudClient::infer(WireTensor input, const RemotePolicy& policy,
                                        std::int64_t first_exit) {
   const Clock::time_point start = Clock::now();
+  const CloudModel& model = impl_->model;
   InferRequest request;
   request.id = std::to_string(++impl_->num_requests);
   request.binary_outputs = true;
-  if (!thresholds.empty()) {
-    request.parameters["thresholds"] = fmt::format("{}", fmt::join(thresholds, ","));
-  }
   request.inputs.push_back(std::move(input));
+  if (!policy.text.empty()) {
+    request.parameters["policy"] = policy.text;
+    if (!policy.seen.empty()) add_seen(policy.seen, model.num_edge_exits, request);
+    if (!policy.scores.empty()) {
+      request.inputs.push_back(fp32_tensor(std::string(kEdgeScoreInput),
+                                           {1, std::ssize(policy.scores)}, policy.scores));
+    }
+  }
   WireMessage wire = build_infer_request(request);
   HttpRequest message{.method = "POST",
-                      .target = fmt::format("/v2/models/{}/infer", impl_->model.name)};
+                      .target = fmt::format("/v2/models/{}/infer", model.name)};
   message.headers = {{"Content-Type", std::string(wire.content_type())},
                      {std::string(kInferenceHeader), std::to_string(wire.json_bytes.value_or(0))}};
   message.body = std::move(wire.body);
@@ -136,7 +187,7 @@ Result<CloudAnswer> CloudClient::infer(WireTensor input, std::span<const float> 
       throw ProtocolError(
           fmt::format("answer is to request '{}', not '{}'", printable(parsed.id), request.id));
     }
-    CloudAnswer answer = read_answer(parsed, impl_->model, first_exit);
+    CloudAnswer answer = read_answer(parsed, model, first_exit, policy.seen);
     answer.round_trip_ms = ms_since(start);
     answer.bytes_sent = exchange->bytes_sent;
     answer.bytes_received = exchange->bytes_received;

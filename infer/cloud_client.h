@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -13,6 +14,7 @@
 #include "core/result.h"
 #include "core/tensor.h"
 #include "infer/http_message.h"
+#include "infer/policies/exit_policy.h"
 #include "infer/protocol.h"
 
 namespace branchy {
@@ -26,18 +28,35 @@ struct CloudModel {
   std::int64_t num_edge_exits = 0;  ///< the edge's: the cloud answers with a later one
 };
 
+/// By what the exits behind the cut let a sample leave. Without a text the final exit answers.
+struct RemotePolicy {
+  std::string text = {};                 ///< as `parse_policy` takes it
+  std::span<const ExitView> seen = {};   ///< the exits computed here
+  std::span<const float> scores = {};    ///< of the Exit Predictor, one an early exit, or none
+};
+
 /// The answer for one sample.
 struct CloudAnswer {
-  std::vector<float> logits;  ///< [classes], finite
-  std::int64_t exit = 0;      ///< from 1
-  float confidence = 0;       ///< largest softmax probability, within 0..1
+  std::vector<float> logits;  ///< [classes], finite; of `exit`, if that one is the cloud's
+  std::int64_t exit = 0;      ///< whose class it is, from 1; one of those seen after a fallback
+  std::int64_t last_exit = 0; ///< the deepest exit computed
+  float confidence = 0;       ///< of `exit`, within 0..1, as the cloud says
+  bool dropped = false;       ///< the policy gives no answer
   double compute_ms = 0;      ///< as the cloud says; 0 when it does not
   double round_trip_ms = 0;   ///< from the first byte built to the last byte read
   std::int64_t bytes_sent = 0, bytes_received = 0;  ///< HTTP headers included
 };
 
-/// Name of the input that carries the boundary activation after block `cut`.
+/// An exchange that only measures.
+struct LinkProbe {
+  std::int64_t bytes = 0;  ///< both ways, HTTP headers included
+  double ms = 0;
+};
+
+/// Name of the input that carries the boundary activation after block `cut`, and of the one that
+/// carries it as the codec encodes it.
 [[nodiscard]] std::string feature_input_name(std::string_view cut);
+[[nodiscard]] std::string code_input_name(std::string_view cut);
 
 /// Blocking, one thread at a time; every failure comes as a value within `timeout`.
 class CloudClient {
@@ -49,17 +68,23 @@ class CloudClient {
 
   /// The served model's metadata, e.g. to see before the first image whether the two sides fit.
   [[nodiscard]] Result<ModelDescription> describe();
-  /// `feature` [1,C,H,W]; `thresholds` of the exits behind the cut, empty for none.
+  /// `feature` [1,C,H,W].
   [[nodiscard]] Result<CloudAnswer> infer_feature(const Tensor& feature,
-                                                  std::span<const float> thresholds);
-  /// `pixels` row-major of `shape` [1,3,H,W], 0..255; the cloud normalises. `thresholds` of all
-  /// exits that the cloud has.
+                                                  const RemotePolicy& policy);
+  /// The feature as the model's codec encodes it.
+  [[nodiscard]] Result<CloudAnswer> infer_code(std::span<const std::byte> code,
+                                               const RemotePolicy& policy);
+  /// `pixels` row-major of `shape` [1,3,H,W], 0..255; the cloud normalises.
   [[nodiscard]] Result<CloudAnswer> infer_image(const Shape& shape,
                                                 std::span<const std::uint8_t> pixels,
-                                                std::span<const float> thresholds);
+                                                const RemotePolicy& policy);
+  /// Exchanges a message that needs no computing, made longer by `padding_bytes` (at most
+  /// kMaxPadding): to measure the link.
+  [[nodiscard]] Result<LinkProbe> probe(std::size_t padding_bytes);
+  static constexpr std::size_t kMaxPadding = 4096;
 
  private:
-  [[nodiscard]] Result<CloudAnswer> infer(WireTensor input, std::span<const float> thresholds,
+  [[nodiscard]] Result<CloudAnswer> infer(WireTensor input, const RemotePolicy& policy,
                                           std::int64_t first_exit);
 
   struct Impl;

@@ -12,6 +12,7 @@
 #include "core/threads.h"
 #include "infer/cloud_service.h"
 #include "infer/http_server.h"
+#include "infer/measure_options.h"
 #include "infer/plan_backend.h"
 #include "infer/shutdown_signal.h"
 
@@ -47,6 +48,7 @@ void add_cloud_options(CLI::App& app, CloudCommandOptions& options) {
       ->check(CLI::Range(0, 600'000))
       ->capture_default_str();
   app.add_flag("--log-requests", options.log_requests, "One line on stderr for each request");
+  add_measure_options(app, options.measure, options.repeat);
 }
 
 int run_cloud_command(const CloudCommandOptions& options) {
@@ -59,6 +61,11 @@ int run_cloud_command(const CloudCommandOptions& options) {
   }
   const ShutdownSignal shutdown;
   set_num_threads(threads);
+  if (!options.measure.empty()) {
+    write_measured_times(load_served_model(options.model), options.measure, options.repeat,
+                         [&] { return shutdown.requested(); });
+    return 0;
+  }
 
   CloudService::Log log;
   if (options.log_requests) {

@@ -24,6 +24,8 @@ struct CloudCommandOptions {
   std::int64_t max_batch = 64;
   std::int64_t drain_ms = 5000;
   bool log_requests = false;
+  std::string measure;       ///< write the times of the model's parts here and serve nothing
+  std::int64_t repeat = 50;  ///< timed runs of `measure`
 };
 
 void add_cloud_options(CLI::App& app, CloudCommandOptions& options);

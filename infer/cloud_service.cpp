@@ -68,34 +68,7 @@ bool is_encoded(const HttpRequest& request) {
   return encoding && !encoding->empty() && *encoding != "identity";
 }
 
-void check_shape(const WireTensor& input, const TensorDescription& expected) {
-  bool fits = input.shape.size() == expected.shape.size();
-  for (std::size_t i = 0; fits && i < input.shape.size(); ++i) {
-    fits = expected.shape[i] < 0 ? input.shape[i] > 0 : input.shape[i] == expected.shape[i];
-  }
-  if (!fits || input.datatype != expected.datatype) {
-    throw HttpError(400, fmt::format("[input {}] came as {} {}, the model expects {} {}",
-                                     printable(input.name), input.datatype, shape_text(input.shape),
-                                     expected.datatype, shape_text(expected.shape)));
-  }
-}
-
 }  // namespace
-
-void check_inputs(const InferRequest& request, const ModelDescription& model) {
-  if (request.inputs.size() != 1) {
-    throw HttpError(400, fmt::format("request has {} inputs, expected exactly one of the model's",
-                                     request.inputs.size()));
-  }
-  const WireTensor& input = request.inputs.front();
-  for (const TensorDescription& expected : model.inputs) {
-    if (input.name == expected.name) return check_shape(input, expected);
-  }
-  std::string known;
-  for (const TensorDescription& expected : model.inputs) known += " " + expected.name;
-  throw HttpError(400, fmt::format("[input {}] is unknown; the model takes one of:{}",
-                                   printable(input.name), known));
-}
 
 void CloudService::set_backend(std::shared_ptr<InferBackend> backend) {
   BRANCHY_DCHECK(!ready_.load());

@@ -12,6 +12,7 @@
 
 #include "infer/http_server.h"
 #include "infer/protocol.h"
+#include "infer/request_check.h"
 
 namespace branchy {
 
@@ -63,9 +64,5 @@ class CloudService {
   std::atomic<bool> ready_{false};  // set after served_, which never changes again
   std::atomic<std::uint64_t> num_requests_{0};
 };
-
-/// Checks names, datatypes and shapes of the inputs against the model: exactly one input, one that
-/// the model has, at least one row. Throws HttpError 400.
-void check_inputs(const InferRequest& request, const ModelDescription& model);
 
 }  // namespace branchy

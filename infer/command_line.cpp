@@ -33,6 +33,8 @@ int run_command_line(CLI::App& app, int argc, char** argv, const std::function<i
     return body ? body() : 0;
   } catch (const CLI::Success& success) {  // --help, --version
     return app.exit(success);
+  } catch (const CLI::RuntimeError& error) {  // a verb's own exit code, as of an interruption
+    return error.get_exit_code();
   } catch (const CLI::ParseError& error) {
     return report(app, fmt::format("{}; see {} --help", error.what(), app.get_name()), kUsage);
   } catch (const ConfigError& error) {

@@ -15,7 +15,14 @@
 #include "core/threads.h"
 #include "infer/edge_engine.h"
 #include "infer/edge_report.h"
+#include "infer/measure_options.h"
 #include "infer/model_images.h"
+#include "infer/policies/fixed.h"
+#include "infer/policies/max_probability.h"
+#include "infer/policies/policy_record.h"
+#include "infer/policies/policy_text.h"
+#include "infer/policies/predictor.h"
+#include "infer/policy_follower.h"
 #include "infer/shutdown_signal.h"
 #include "infer/threshold_list.h"
 
@@ -49,7 +56,8 @@ class ResultSink {
           outcome.from_cloud ? "cloud" : "edge", outcome.degraded ? ", degraded" : "");
     }
   }
-  void finish() {
+  void finish(const EdgeEngine& engine) {
+    report_.set_link(engine.link(), engine.probe_bytes());
     if (out_) out_->commit();
     if (json_) {
       fmt::print("{}\n", report_.json());
@@ -70,24 +78,89 @@ class ResultSink {
 };
 
 void check_options(const EdgeCommandOptions& options) {
+  if (!options.measure.empty()) return;
   if (options.data.empty() == options.files.empty()) {
     throw ConfigError("[edge] give either --data or image files");
   }
   if (options.cloud_only && options.cloud.empty()) {
     throw ConfigError("[edge] --cloud-only needs --cloud URL");
   }
-  if (options.thresholds.empty() && !options.cloud_only) {
-    throw ConfigError("[edge] no --threshold; give one, e.g. --threshold 0.9");
+  if (options.bandwidth_mbit != 0 && !options.adapt) {
+    throw ConfigError("[edge] --bandwidth-mbit is for --adapt");
+  }
+  if (options.adapt && options.cloud.empty()) {
+    throw ConfigError("[edge] --adapt needs --cloud URL");
   }
   // Wrong usage is told before anything is loaded.
   if (!options.thresholds.empty()) (void)parse_thresholds(options.thresholds);
   if (!options.cloud.empty()) (void)parse_http_url(options.cloud);
 }
 
+// A predictor knows what exits will be sure of by the thresholds of its training only. (Tables of
+// `branchy adapt` vary them on purpose, with one predictor as published.)
+void require_trained_thresholds(const ExitPolicy& policy, const ModelInfo& info) {
+  const auto* aided = dynamic_cast<const PredictorPolicy*>(&policy);
+  const auto record = info.records.find("predictor.thresholds");
+  if (aided == nullptr || record == info.records.end()) return;
+  const std::vector<float> trained =
+      resolve_thresholds(parse_thresholds(record->second), info.config.early_exits);
+  for (std::size_t i = 0; i < trained.size(); ++i) {
+    const auto exit = static_cast<std::int64_t>(i) + 1;
+    if (aided->threshold(exit) == trained[i]) continue;
+    throw ConfigError(
+        fmt::format("[policy {}] the model's predictor was trained for threshold {} at exit {}; "
+                    "use that or train another with `branchy predictor train`",
+                    policy.text(), trained[i], exit));
+  }
+}
+
+// The policy that was asked for, or the one that was chosen for the model.
+PolicyPtr choose_policy(const EdgeCommandOptions& options, const ModelInfo& info) {
+  const std::int64_t early = info.config.early_exits;
+  if (!options.policy.empty()) {
+    PolicyPtr policy = parse_policy(options.policy, early + 1, info.records);
+    require_trained_thresholds(*policy, info);
+    return policy;
+  }
+  if (!options.thresholds.empty()) {
+    return std::make_shared<MaxProbabilityPolicy>(
+        ExitThresholds(parse_thresholds(options.thresholds), early));
+  }
+  // Without a policy no early exit answers but as the last resort.
+  if (options.cloud_only) return std::make_shared<FixedPolicy>(early + 1);
+  const std::optional<PolicyRecord> record = read_policy_record(info);
+  if (!record) {
+    throw ConfigError(
+        "[edge] no --policy and no --threshold, and the model has none of its own; give one, e.g. "
+        "--threshold 0.9");
+  }
+  if (!same_temperatures(*record, info)) {
+    warn("the model was calibrated anew since its policy was chosen; choose it again with "
+         "`branchy policy`");
+  }
+  return parse_policy(record->text, early + 1, info.records);
+}
+
+bool sends_codes(const ServedModel& model, const EdgeCommandOptions& options) {
+  return !options.cloud_only && !options.no_codec &&
+         model.attachment(kCodecAttachment) != nullptr && model.feature_shape.has_value();
+}
+
 // A cloud that is away is no error, one that serves another model is.
-void check_cloud(CloudClient& cloud, const ServedModel& model, bool cloud_only) {
+void check_cloud(CloudClient& cloud, const ServedModel& model, const EdgeCommandOptions& options) {
   const Result<ModelDescription> served = cloud.describe();
   if (!served) return warn(served.failure().text + "; will try again when it is needed");
+  const bool cloud_only = options.cloud_only;
+  if (sends_codes(model, options)) {
+    const std::string code = code_input_name(model.info.cut);
+    if (std::none_of(served->inputs.begin(), served->inputs.end(),
+                     [&](const TensorDescription& input) { return input.name == code; })) {
+      throw ConfigError(fmt::format(
+          "[cloud] its model '{}' takes no input '{}'; serve the cloud file of the same export, or "
+          "give --no-codec",
+          served->name, code));
+    }
+  }
   const std::string name = cloud_only ? "image" : feature_input_name(model.info.cut);
   const Shape shape = cloud_only ? *model.image_shape : model.feature_shape.value_or(Shape());
   const std::span<const std::int64_t> dims = shape.dims();
@@ -104,33 +177,63 @@ void check_cloud(CloudClient& cloud, const ServedModel& model, bool cloud_only) 
       served->name, name, shape.to_string(), cloud_only ? ", made without --suffix-only" : ""));
 }
 
-EdgeEngine make_engine(const EdgeCommandOptions& options) {
-  ServedModel model = load_served_model(options.model);
-  EdgeOptions engine;
-  engine.cloud_only = options.cloud_only;
-  // Without a threshold (--cloud-only) no early exit answers but as the last resort.
-  engine.thresholds =
-      resolve_thresholds(parse_thresholds(options.thresholds.empty() ? "1" : options.thresholds),
-                         model.info.config.early_exits);
+EdgeEngine make_engine(const EdgeCommandOptions& options, ServedModel model, PolicyPtr policy) {
+  EdgeOptions engine{.policy = std::move(policy),
+                     .cloud_only = options.cloud_only,
+                     .use_codec = sends_codes(model, options)};
   std::unique_ptr<CloudClient> cloud;
   // A file that holds the final exit needs nobody.
   const bool whole = model.plan->part().last_exit > model.info.config.early_exits;
   if (!options.cloud.empty() && (!whole || options.cloud_only)) {
     cloud = std::make_unique<CloudClient>(parse_http_url(options.cloud), cloud_model_for(model),
                                           std::chrono::milliseconds(options.timeout_ms));
-    check_cloud(*cloud, model, options.cloud_only);
+    check_cloud(*cloud, model, options);
   }
   return {std::move(model), std::move(cloud), std::move(engine), warn};
 }
 
-std::string class_name(const EdgeEngine& engine, std::int64_t label) {
-  const std::vector<std::string>& names = engine.model().info.class_names;
-  return label < std::ssize(names) ? names[static_cast<std::size_t>(label)] : std::string();
-}
+// An engine, and what changes its policy from image to image.
+class Edge {
+ public:
+  Edge(const EdgeCommandOptions& options, const ServedModel& model)
+      : follower_(make_follower(options, model.info)),
+        engine_(make_engine(options, model, first_policy(options, model.info))) {}
 
-void classify_data(EdgeEngine& engine, const EdgeCommandOptions& options,
+  [[nodiscard]] const ServedModel& model() const { return engine_.model(); }
+  [[nodiscard]] const EdgeEngine& engine() const { return engine_; }
+  /// Everything of the result but where the image came from.
+  [[nodiscard]] EdgeResult classify(std::span<const std::uint8_t> pixels) {
+    if (follower_) follower_->before_image(engine_);
+    EdgeResult result;
+    result.outcome = engine_.classify(pixels);
+    result.policy = engine_.policy().text();
+    result.is_adaptive = follower_.has_value();
+    if (follower_) result.bits_per_second = follower_->bits_per_second();
+    const std::vector<std::string>& names = model().info.class_names;
+    const std::int64_t label = result.outcome.prediction.label;
+    if (label < std::ssize(names)) result.class_name = names[static_cast<std::size_t>(label)];
+    return result;
+  }
+
+ private:
+  static std::optional<PolicyFollower> make_follower(const EdgeCommandOptions& options,
+                                                     const ModelInfo& info) {
+    if (!options.adapt) return std::nullopt;
+    std::optional<double> bits_per_second;
+    if (options.bandwidth_mbit != 0) bits_per_second = 1e6 * options.bandwidth_mbit;
+    return PolicyFollower(info, bits_per_second);
+  }
+  PolicyPtr first_policy(const EdgeCommandOptions& options, const ModelInfo& info) const {
+    return follower_ ? follower_->first() : choose_policy(options, info);
+  }
+
+  std::optional<PolicyFollower> follower_;
+  EdgeEngine engine_;
+};
+
+void classify_data(Edge& edge, const EdgeCommandOptions& options,
                    const ShutdownSignal& shutdown, ResultSink& sink) {
-  const ServedModel& model = engine.model();
+  const ServedModel& model = edge.model();
   const ModelImages opened = open_images(model.info, *model.image_shape,
                                          {.data = options.data,
                                           .part = options.split,
@@ -149,20 +252,17 @@ void classify_data(EdgeEngine& engine, const EdgeCommandOptions& options,
   std::vector<std::uint8_t> pixels(static_cast<std::size_t>(dataset->image_shape().size()));
   for (std::int64_t index = 0; index < count && !shutdown.requested(); ++index) {
     dataset->read(index, pixels);
-    EdgeResult result{.index = index,
-                      .file = {},
-                      .label = dataset->label(index),
-                      .class_name = {},
-                      .outcome = engine.classify(pixels)};
-    result.class_name = class_name(engine, result.outcome.prediction.label);
+    EdgeResult result = edge.classify(pixels);
+    result.index = index;
+    result.label = dataset->label(index);
     sink.add(result);
   }
 }
 
 // Number of files that could not be read.
-int classify_files(EdgeEngine& engine, const EdgeCommandOptions& options,
+int classify_files(Edge& edge, const EdgeCommandOptions& options,
                    const ShutdownSignal& shutdown, ResultSink& sink) {
-  const ServedModel& model = engine.model();
+  const ServedModel& model = edge.model();
   int num_failed = 0;
   std::int64_t left = options.limit > 0 ? options.limit : std::ssize(options.files);
   for (const std::string& file : options.files) {
@@ -171,13 +271,9 @@ int classify_files(EdgeEngine& engine, const EdgeCommandOptions& options,
       const Clock::time_point start = Clock::now();
       const auto pixels = read_model_image(model.info, *model.image_shape, file);
       const std::chrono::duration<double, std::milli> decoded = Clock::now() - start;
-      EdgeResult result{.index = {},
-                        .file = file,
-                        .label = {},
-                        .class_name = {},
-                        .decode_ms = decoded.count(),
-                        .outcome = engine.classify(pixels)};
-      result.class_name = class_name(engine, result.outcome.prediction.label);
+      EdgeResult result = edge.classify(pixels);
+      result.file = file;
+      result.decode_ms = decoded.count();
       sink.add(result);
     } catch (const Error& error) {
       warn(error.what());
@@ -193,9 +289,23 @@ void add_edge_options(CLI::App& app, EdgeCommandOptions& options) {
   app.add_option("--model", options.model, "Model file, e.g. edge.safetensors of branchy export")
       ->required();
   app.add_option("--cloud", options.cloud, "The cloud's address, http://HOST:PORT");
-  app.add_option("--threshold", options.thresholds,
-                 "Confidence 0..1 that lets an image leave: one for all early exits, or a comma "
-                 "list with one for each; required without --cloud-only");
+  auto* policy = app.add_option("--policy", options.policy,
+                                "When an image leaves, one of: " + policy_usage() +
+                                    " (default: the one that `branchy policy` put into the model)");
+  auto* threshold =
+      app.add_option("--threshold", options.thresholds,
+                     "Short for --policy max-probability:...: confidence 0..1 that lets an image "
+                     "leave, one for all early exits or a comma list with one for each")
+          ->excludes(policy);
+  auto* adapt = app.add_flag("--adapt", options.adapt,
+                             "Follow the bandwidth to the cloud: the policy that `branchy adapt` "
+                             "put into the model for the bandwidth as it is between two images")
+                    ->excludes(policy)
+                    ->excludes(threshold);
+  app.add_option("--bandwidth-mbit", options.bandwidth_mbit,
+                 "With --adapt: take this bandwidth in Mbit/s instead of the estimate")
+      ->check(CLI::PositiveNumber)
+      ->needs(adapt);
   app.add_option("--data", options.data,
                  "Classify a data set: cifar10:DIR, cifar100:DIR or folder:DIR");
   app.add_option("--split", options.split,
@@ -211,12 +321,16 @@ void add_edge_options(CLI::App& app, EdgeCommandOptions& options) {
   app.add_option("--limit", options.limit, "Stop after so many images")
       ->check(CLI::Range(std::int64_t{1}, INT64_MAX));
   app.add_flag("--cloud-only", options.cloud_only,
-               "Send every image to the cloud; compute here only when it is away");
+               "Send every image to the cloud; compute here only when it is away")
+      ->excludes(adapt);
+  app.add_flag("--no-codec", options.no_codec,
+               "Send features as float32 even if the model has a codec");
   app.add_option("--timeout-ms", options.timeout_ms, "Longest wait for the cloud, for an image")
       ->check(CLI::Range(1, 3'600'000))
       ->capture_default_str();
   app.add_option("--out", options.out, "Write one JSON object for each image to this file");
   app.add_flag("--json", options.json, "Print the summary as JSON");
+  add_measure_options(app, options.measure, options.repeat);
   app.add_option("--threads", options.threads, "Computing threads (default: all CPUs)")
       ->check(CLI::Range(1, 4096));
 }
@@ -225,15 +339,21 @@ int run_edge_command(const EdgeCommandOptions& options) {
   check_options(options);
   const ShutdownSignal shutdown;
   set_num_threads(options.threads > 0 ? options.threads : num_available_cpus());
-  EdgeEngine engine = make_engine(options);
+  const ServedModel model = load_served_model(options.model);
+  if (!options.measure.empty()) {
+    write_measured_times(model, options.measure, options.repeat,
+                         [&] { return shutdown.requested(); });
+    return 0;
+  }
+  Edge edge(options, model);
   ResultSink sink(options);
   int num_failed = 0;
   if (options.data.empty()) {
-    num_failed = classify_files(engine, options, shutdown, sink);
+    num_failed = classify_files(edge, options, shutdown, sink);
   } else {
-    classify_data(engine, options, shutdown, sink);
+    classify_data(edge, options, shutdown, sink);
   }
-  sink.finish();
+  sink.finish(edge.engine());
   if (shutdown.requested()) warn("stopped by a signal; the results so far are kept");
   return num_failed == 0 ? 0 : 1;
 }

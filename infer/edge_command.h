@@ -14,7 +14,8 @@ namespace branchy {
 struct EdgeCommandOptions {
   std::string model;
   std::string cloud;       ///< http://HOST:PORT; empty: no cloud
-  std::string thresholds;  ///< one for all early exits or one for each
+  std::string policy;      ///< as `parse_policy` takes it; empty: thresholds, else the model's own
+  std::string thresholds;  ///< of max-probability: one for all early exits or one for each
   std::string data;
   std::string split = "test";
   std::string test_list, cache;  ///< of photographs
@@ -25,6 +26,11 @@ struct EdgeCommandOptions {
   std::int64_t timeout_ms = 2000;
   std::int64_t threads = 0;  ///< 0: all CPUs
   bool cloud_only = false;
+  bool no_codec = false;
+  bool adapt = false;         ///< the policy of the model's table for the bandwidth as it is
+  double bandwidth_mbit = 0;  ///< instead of an estimate; 0: estimate
+  std::string measure;        ///< write the times of the model's parts here and classify nothing
+  std::int64_t repeat = 50;   ///< timed runs of `measure`
   bool json = false;
 };
 

@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cmath>
 #include <nlohmann/json.hpp>
+
+#include "infer/percentile.h"
 
 namespace branchy {
 namespace {
@@ -19,6 +19,10 @@ double ratio(std::int64_t part, std::int64_t whole) {
   return whole == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(whole);
 }
 
+ordered_json optional_json(const std::optional<double>& value) {
+  return value ? ordered_json(*value) : ordered_json();
+}
+
 }  // namespace
 
 std::string to_json(const EdgeResult& result) {
@@ -30,6 +34,7 @@ std::string to_json(const EdgeResult& result) {
   line["class"] = outcome.prediction.label;
   if (!result.class_name.empty()) line["class_name"] = result.class_name;
   line["exit"] = outcome.prediction.exit;
+  if (outcome.last_exit != outcome.prediction.exit) line["last_exit"] = outcome.last_exit;
   line["where"] = outcome.from_cloud ? "cloud" : "edge";
   line["confidence"] = outcome.prediction.confidence;
   line["times_ms"] = {{"decode", result.decode_ms},
@@ -40,12 +45,17 @@ std::string to_json(const EdgeResult& result) {
   line["bytes_sent"] = outcome.bytes_sent;
   line["degraded"] = outcome.degraded;
   if (outcome.degraded) line["reason"] = outcome.reason;
+  if (outcome.dropped) line["dropped"] = true;
+  if (result.is_adaptive) {
+    line["policy"] = result.policy;
+    line["bits_per_second"] = optional_json(result.bits_per_second);
+  }
   return dump(line);
 }
 
 void EdgeReport::Group::add(const EdgeResult& result) {
   ++num_images;
-  if (result.label) {
+  if (result.label && !result.outcome.dropped) {
     ++num_labelled;
     if (*result.label == result.outcome.prediction.label) ++num_right;
   }
@@ -54,20 +64,26 @@ void EdgeReport::Group::add(const EdgeResult& result) {
   latencies_ms.push_back(result.outcome.total_ms);
 }
 
-// Nearest rank: the smallest value that at least `share` of all do not exceed.
 double EdgeReport::Group::percentile_ms(double share) const {
-  if (latencies_ms.empty()) return 0;
-  std::vector<double> sorted = latencies_ms;
-  const double rank = std::ceil(share * static_cast<double>(sorted.size()));
-  const auto index = static_cast<std::ptrdiff_t>(std::max(rank, 1.0)) - 1;
-  std::nth_element(sorted.begin(), sorted.begin() + index, sorted.end());
-  return sorted[static_cast<std::size_t>(index)];
+  return percentile(latencies_ms, share);
 }
 
 void EdgeReport::add(const EdgeResult& result) {
-  by_exit_[result.outcome.prediction.exit].add(result);
+  const EdgeOutcome& outcome = result.outcome;
+  if (!outcome.dropped) by_exit_[outcome.prediction.exit].add(result);
   total_.add(result);
-  if (result.outcome.degraded) ++num_degraded_;
+  ++by_policy_[result.policy];
+  if (outcome.dropped) ++num_dropped_;
+  if (outcome.degraded) {
+    ++num_degraded_;
+  } else if (outcome.prediction.exit != outcome.last_exit) {
+    ++num_fallback_;
+  }
+}
+
+void EdgeReport::set_link(const LinkEstimate& link, std::int64_t probe_bytes) {
+  link_ = link;
+  probe_bytes_ = probe_bytes;
 }
 
 std::string EdgeReport::table() const {
@@ -87,6 +103,16 @@ std::string EdgeReport::table() const {
   row("all", total_);
   text += fmt::format("answered by the cloud: {}; degraded: {}\n", total_.num_from_cloud,
                       num_degraded_);
+  if (num_fallback_ > 0)
+    text += fmt::format("with the class of an exit before the last one computed: {}\n",
+                        num_fallback_);
+  if (num_dropped_ > 0) text += fmt::format("dropped: {}\n", num_dropped_);
+  for (const auto& [policy, count] : by_policy_)
+    text += fmt::format("policy {}: {} images\n", policy, count);
+  if (link_.bits_per_second())
+    text += fmt::format("link: {:.3f} Mbit/s, round trip {}\n", *link_.bits_per_second() / 1e6,
+                        link_.round_trip_ms() ? fmt::format("{:.3f} ms", *link_.round_trip_ms())
+                                              : "not measured");
   return text;
 }
 
@@ -104,6 +130,12 @@ std::string EdgeReport::json() const {
   };
   ordered_json root = numbers(total_);
   root["degraded"] = num_degraded_;
+  root["fallback"] = num_fallback_;
+  root["dropped"] = num_dropped_;
+  root["policies"] = by_policy_;
+  root["link"] = {{"bits_per_second", optional_json(link_.bits_per_second())},
+                  {"round_trip_ms", optional_json(link_.round_trip_ms())},
+                  {"probe_bytes", probe_bytes_}};
   root["exits"] = ordered_json::array();
   for (const auto& [exit, group] : by_exit_) {
     ordered_json object = {{"exit", exit}};

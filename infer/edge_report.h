@@ -19,6 +19,10 @@ struct EdgeResult {
   std::string class_name;  ///< may be empty
   double decode_ms = 0;
   EdgeOutcome outcome;
+  std::string policy;  ///< that decided
+  /// Of an edge that follows the bandwidth: the estimate behind the policy, if there was one.
+  std::optional<double> bits_per_second = {};
+  bool is_adaptive = false;
 };
 
 /// One JSON object, without a newline.
@@ -27,11 +31,14 @@ struct EdgeResult {
 class EdgeReport {
  public:
   void add(const EdgeResult& result);
+  /// The link as it was at the end, and what measuring it took.
+  void set_link(const LinkEstimate& link, std::int64_t probe_bytes);
 
   [[nodiscard]] std::int64_t num_images() const { return total_.num_images; }
   [[nodiscard]] std::int64_t num_degraded() const { return num_degraded_; }
-  /// By exit: share of images, accuracy, median and 95th percentile of the latency, mean bytes
-  /// sent; then all together. Lines end with '\n'.
+  /// By exit whose class was taken: share of images, accuracy, median and 95th percentile of the
+  /// latency, mean bytes sent; then all together. Images that the policy drops belong to no exit
+  /// and have no accuracy. Lines end with '\n'.
   [[nodiscard]] std::string table() const;
   /// The same numbers as one JSON object.
   [[nodiscard]] std::string json() const;
@@ -48,7 +55,10 @@ class EdgeReport {
 
   std::map<std::int64_t, Group> by_exit_;
   Group total_;
-  std::int64_t num_degraded_ = 0;
+  std::map<std::string, std::int64_t> by_policy_;
+  std::int64_t num_degraded_ = 0, num_fallback_ = 0, num_dropped_ = 0;
+  LinkEstimate link_;
+  std::int64_t probe_bytes_ = 0;
 };
 
 }  // namespace branchy

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <map>
 #include <optional>
@@ -36,6 +37,7 @@ struct ExitRunner::Impl {
   BoundProgram* current = nullptr;  // null before the first start
   std::size_t next_segment = 0;
   std::int64_t next_exit = 0;
+  std::function<void(const PartTime&)> stopwatch;
 
   char* base() const { return static_cast<char*>(arena.data()); }
 
@@ -106,7 +108,15 @@ struct ExitRunner::Impl {
 
   void run_segment(std::size_t segment) {
     const auto [first, end] = current->program->segment_steps[segment];
+    if (!stopwatch) {
+      for (std::size_t step = first; step < end; ++step) current->calls[step].run();
+      return;
+    }
+    const auto start = std::chrono::steady_clock::now();
     for (std::size_t step = first; step < end; ++step) current->calls[step].run();
+    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
+    const detail::PlanSegment& part = plan->graph().segments[segment];
+    stopwatch({part.is_exit, part.number, took.count()});
   }
 
   Tensor run_to(std::int64_t exit) {
@@ -125,14 +135,30 @@ struct ExitRunner::Impl {
     return logits;
   }
 
-  Tensor feature() {
+  /// Trunk blocks of the network that are behind this request.
+  std::int64_t blocks_done() const {
     const auto& segments = plan->graph().segments;
-    for (; next_segment < segments.size(); ++next_segment)
-      if (!segments[next_segment].is_exit) run_segment(next_segment);
-    next_exit = plan->part().last_exit + 1;
-    const detail::ProgramValue& value = current->program->boundaries.back();
+    for (std::size_t segment = next_segment; segment < segments.size(); ++segment)
+      if (!segments[segment].is_exit) return segments[segment].number;
+    return plan->part().end_block;
+  }
+
+  // A boundary's buffer is read by the next block at the latest, so it holds the value until then.
+  Tensor value_after(std::int64_t num_blocks) {
+    const auto& segments = plan->graph().segments;
+    for (; next_segment < segments.size(); ++next_segment) {
+      const detail::PlanSegment& segment = segments[next_segment];
+      if (segment.is_exit ? plan->exit_depth(segment.number) >= num_blocks
+                          : segment.number >= num_blocks)
+        break;
+      if (!segment.is_exit) run_segment(next_segment);
+    }
+    while (next_exit <= plan->part().last_exit && plan->exit_depth(next_exit) < num_blocks)
+      ++next_exit;
+    const auto boundary = static_cast<std::size_t>(num_blocks - plan->part().first_block);
+    const detail::ProgramValue& value = current->program->boundaries[boundary];
     Tensor result(value.layout.shape);
-    move(current->program->leave, address(value.buffer), result.mutable_data().data(),
+    move(current->program->leaves[boundary], address(value.buffer), result.mutable_data().data(),
          result.size());
     return result;
   }
@@ -175,7 +201,26 @@ ExitOutput ExitRunner::run_to(std::int64_t exit) {
 
 Tensor ExitRunner::feature() {
   if (impl_->current == nullptr) throw Error("[exit runner] no request; call start first");
-  return impl_->feature();
+  const std::int64_t end = impl_->plan->part().end_block;
+  Tensor value = impl_->value_after(end);
+  impl_->next_segment = impl_->plan->graph().segments.size();
+  impl_->next_exit = impl_->plan->part().last_exit + 1;
+  return value;
+}
+
+Tensor ExitRunner::value_after(std::int64_t num_blocks) {
+  if (impl_->current == nullptr) throw Error("[exit runner] no request; call start first");
+  const std::int64_t done = impl_->blocks_done();
+  const std::int64_t end = impl_->plan->part().end_block;
+  if (num_blocks < done || num_blocks > end)
+    throw Error(fmt::format(
+        "[exit runner] the value after {} trunk blocks is asked, this request is behind {} of {}",
+        num_blocks, done, end));
+  return impl_->value_after(num_blocks);
+}
+
+void ExitRunner::set_stopwatch(std::function<void(const PartTime&)> stopwatch) {
+  impl_->stopwatch = std::move(stopwatch);
 }
 
 }  // namespace branchy

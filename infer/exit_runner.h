@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 #include "core/tensor.h"
@@ -13,6 +14,13 @@ namespace branchy {
 struct ExitOutput {
   std::int64_t exit = 0;
   Tensor logits;
+};
+
+/// How long a trunk block (numbered from 0 over the network) or an exit (from 1) took.
+struct PartTime {
+  bool is_exit = false;
+  std::int64_t number = 0;
+  double ms = 0;
 };
 
 /// Computes no further than asked and continues from the kept activation when asked again.
@@ -42,6 +50,14 @@ class ExitRunner {
   /// Computes the part's remaining trunk blocks and gives the value behind them, row-major. Exits
   /// not yet computed are left out. May be asked again; throws Error before `start`.
   Tensor feature();
+  /// Computes no further than `num_blocks` trunk blocks (of the network) and gives the value behind
+  /// them, row-major: what `start_after` takes. Exits before it that are not yet computed are left
+  /// out; those that read the value, and all behind it, are still ahead unless computed already.
+  /// May be asked again until a later block is computed; throws Error before `start`, outside the
+  /// part, and for a value that lies behind.
+  Tensor value_after(std::int64_t num_blocks);
+  /// Is told each trunk block and exit when it is computed, from now on; {} for nobody.
+  void set_stopwatch(std::function<void(const PartTime&)> stopwatch);
 
  private:
   struct Impl;

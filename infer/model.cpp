@@ -1,12 +1,26 @@
 #include "infer/model.h"
 
+#include <string>
+
+#include "infer/feature_coder.h"
+
 namespace branchy {
+
+const Attachment* ServedModel::attachment(std::string_view name) const {
+  const auto found = attachments.find(std::string(name));
+  return found == attachments.end() ? nullptr : &found->second;
+}
 
 ServedModel load_served_model(const std::filesystem::path& path) {
   const LoadedModel loaded = load_model(path);
   const MultiExitNetwork& network = *loaded.network;
   ServedModel model;
   model.info = loaded.info;
+  model.attachments = loaded.attachments;
+  for (const MultiExitNetwork::Block& block : network.blocks())
+    model.block_names.push_back(block.name);
+  for (const MultiExitNetwork::Exit& exit : network.exits())
+    model.exit_depths.push_back(exit.after_block);
   model.plan = Plan::lower(network, loaded.info.part);
   const NetworkPart& part = loaded.info.part;
   if (part.first_block == 0) model.image_shape = network.input_shape();
@@ -15,6 +29,7 @@ ServedModel load_served_model(const std::filesystem::path& path) {
   } else {
     model.cut_blocks = network.blocks_through(loaded.info.cut);
     model.feature_shape = network.feature_shape(model.cut_blocks);
+    require_codec_cut(loaded.info, loaded.attachments, loaded.info.cut);
   }
   return model;
 }

@@ -5,6 +5,9 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "infer/plan.h"
 #include "layers/model_file.h"
@@ -17,6 +20,7 @@ namespace branchy {
 /// 2. A cloud file that holds the trunk before the cut too starts from images, or from the value at
 ///    the cut by `ExitRunner::start_after(cut_blocks, feature)`: one set of packed weights.
 /// 3. A cloud file without it starts from the value at the cut only.
+/// 4. A codec that the file holds was made for the file's cut.
 struct ServedModel {
   ModelInfo info;
   std::shared_ptr<const Plan> plan;
@@ -24,9 +28,18 @@ struct ServedModel {
   std::optional<Shape>
       feature_shape;            ///< at the cut, for batch size 1; nothing for a whole network
   std::int64_t cut_blocks = 0;  ///< trunk blocks before the cut; all for a whole network
+  std::vector<std::string> block_names;   ///< of the whole trunk
+  std::vector<std::int64_t> exit_depths;  ///< trunk blocks before each exit of the whole network
+  /// What ExitScores and FeatureCoder are made from; an edge file has the codec's encoder, a cloud
+  /// file the decoder.
+  Attachments attachments;
+
+  /// Of this name, or null.
+  [[nodiscard]] const Attachment* attachment(std::string_view name) const;
 };
 
-/// Throws IoError, DataError or ConfigError as `load_model` and `Plan::lower` do.
+/// Throws IoError, DataError or ConfigError as `load_model` and `Plan::lower` do, and ConfigError
+/// for a codec that was trained for another cut than the file's.
 [[nodiscard]] ServedModel load_served_model(const std::filesystem::path& path);
 
 }  // namespace branchy

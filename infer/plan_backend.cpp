@@ -4,13 +4,16 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
+#include <string_view>
 #include <utility>
 
 #include "core/error.h"
+#include "core/printable.h"
 #include "infer/cloud_client.h"
 #include "infer/pixel_input.h"
+#include "infer/policies/fixed.h"
 #include "infer/policies/max_probability.h"
+#include "infer/policies/policy_text.h"
 #include "infer/threshold_list.h"
 
 namespace branchy {
@@ -22,39 +25,28 @@ std::vector<std::int64_t> wire_shape(const Shape& shape, std::int64_t batch) {
   return dims;
 }
 
-// The answers of a batch whose rows may leave at different exits.
-struct BatchAnswer {
-  BatchAnswer(std::int64_t rows, std::int64_t the_classes)
-      : classes(the_classes),
-        logits(static_cast<std::size_t>(rows * the_classes)),
-        exits(static_cast<std::size_t>(rows)),
-        confidences(static_cast<std::size_t>(rows)),
-        open(rows) {}
+const WireTensor* find_input(const InferRequest& request, std::string_view name) {
+  for (const WireTensor& input : request.inputs)
+    if (input.name == name) return &input;
+  return nullptr;
+}
 
-  // Takes the rows that are still open and, unless `threshold` is negative, sure enough.
-  void take(const ExitOutput& output, float threshold) {
-    const std::vector<Prediction> predictions = predict_all(output.exit, output.logits);
-    const std::span<const float> scores = output.logits.data();
-    for (std::size_t row = 0; row < exits.size(); ++row) {
-      const float confidence = predictions[row].confidence;
-      if (!std::isfinite(confidence)) {
-        throw NumericError(fmt::format("[exit {}] scores are not finite", output.exit));
-      }
-      if (exits[row] != 0 || !should_exit(confidence, threshold)) continue;
-      exits[row] = static_cast<std::int32_t>(output.exit);
-      confidences[row] = confidence;
-      const auto offset = static_cast<std::ptrdiff_t>(row) * classes;
-      std::copy_n(scores.begin() + offset, classes, logits.begin() + offset);
-      --open;
-    }
+// The input to go on from; the service has seen that there is one.
+const WireTensor& main_input(const InferRequest& request) {
+  for (const WireTensor& input : request.inputs) {
+    if (input.name != kEdgeClassInput && input.name != kEdgeConfidenceInput &&
+        input.name != kEdgeScoreInput)
+      return input;
   }
+  throw HttpError(400, "request has none of the model's inputs");
+}
 
-  std::int64_t classes;
-  std::vector<float> logits;
-  std::vector<std::int32_t> exits;  // 0: open
-  std::vector<float> confidences;
-  std::int64_t open;
-};
+void require_probabilities(const std::vector<float>& values, std::string_view name) {
+  for (const float value : values) {
+    if (!(value >= 0.0F && value <= 1.0F))
+      throw HttpError(400, fmt::format("[input {}] holds {}, expected 0..1", name, value));
+  }
+}
 
 }  // namespace
 
@@ -65,81 +57,181 @@ PlanBackend::PlanBackend(ServedModel model, std::int64_t max_batch)
         "[cloud] the model file ends before the final exit; give the cloud file of "
         "branchy export");
   }
+  auto worker = std::make_unique<Worker>(model_);
+  if (worker->coder) max_code_bytes_ = worker->coder->max_bytes();
+  idle_.push_back(std::move(worker));
 }
 
+PlanBackend::Worker::Worker(const ServedModel& model) : runner(model.plan) {
+  const Attachment* codec = model.attachment(kCodecAttachment);
+  if (codec == nullptr || !model.feature_shape) return;
+  coder.emplace(*codec, model.info);
+  if (!coder->can_decode()) coder.reset();
+}
+
+std::int64_t PlanBackend::num_client_exits() const { return model_.plan->part().first_exit - 1; }
+
 ModelDescription PlanBackend::describe() const {
-  ModelDescription description{.name = model_.info.config.name, .inputs = {}, .outputs = {}};
+  const ModelInfo& info = model_.info;
+  ModelDescription description{.name = info.config.name, .inputs = {}, .outputs = {}};
   if (model_.image_shape) {
     description.inputs.push_back({"image", "UINT8", wire_shape(*model_.image_shape, -1)});
   }
   if (model_.feature_shape) {
     description.inputs.push_back(
-        {feature_input_name(model_.info.cut), "FP32", wire_shape(*model_.feature_shape, -1)});
+        {feature_input_name(info.cut), "FP32", wire_shape(*model_.feature_shape, -1)});
+    if (max_code_bytes_ > 0) {
+      description.inputs.push_back({code_input_name(info.cut), "UINT8", {-1, -1}});
+    }
   }
-  description.outputs = {{"logits", "FP32", {-1, model_.info.config.classes}},
+  const std::int64_t before = num_client_exits();
+  const bool decides = before < info.config.early_exits;
+  if (decides && before > 0) {
+    description.inputs.push_back({std::string(kEdgeClassInput), "INT32", {-1, before}, true});
+    description.inputs.push_back({std::string(kEdgeConfidenceInput), "FP32", {-1, before}, true});
+  }
+  if (decides) {
+    description.inputs.push_back(
+        {std::string(kEdgeScoreInput), "FP32", {-1, info.config.early_exits}, true});
+  }
+  description.outputs = {{"logits", "FP32", {-1, info.config.classes}},
                          {"exit_index", "INT32", {-1}},
-                         {"confidence", "FP32", {-1}}};
+                         {"confidence", "FP32", {-1}},
+                         {"last_exit", "INT32", {-1}},
+                         {"dropped", "UINT8", {-1}}};
   return description;
 }
 
-std::unique_ptr<ExitRunner> PlanBackend::take_runner() {
-  const std::lock_guard lock(mutex_);
-  if (idle_.empty()) return std::make_unique<ExitRunner>(model_.plan);
-  std::unique_ptr<ExitRunner> runner = std::move(idle_.back());
-  idle_.pop_back();
-  return runner;
+std::unique_ptr<PlanBackend::Worker> PlanBackend::take_worker() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!idle_.empty()) {
+      std::unique_ptr<Worker> worker = std::move(idle_.back());
+      idle_.pop_back();
+      return worker;
+    }
+  }
+  return std::make_unique<Worker>(model_);
 }
 
-void PlanBackend::start(ExitRunner& runner, const WireTensor& input, std::int64_t batch) const {
+PolicyPtr PlanBackend::policy_of(const InferRequest& request) const {
+  const std::int64_t early = model_.info.config.early_exits;
+  const auto text = string_parameter(request.parameters, "policy");
+  const auto thresholds = string_parameter(request.parameters, "thresholds");
+  if (text && thresholds)
+    throw HttpError(400, "request has the parameters policy and thresholds; send one of them");
+  try {
+    if (thresholds) {
+      // Those before the cut are not computed here, whatever theirs would be.
+      std::vector<float> all(static_cast<std::size_t>(num_client_exits()), 1.0F);
+      const std::vector<float> here =
+          resolve_thresholds(parse_thresholds(*thresholds), early - num_client_exits());
+      all.insert(all.end(), here.begin(), here.end());
+      if (all.empty()) return std::make_shared<FixedPolicy>(1);
+      return std::make_shared<MaxProbabilityPolicy>(ExitThresholds(std::move(all), early));
+    }
+    if (!text) return std::make_shared<FixedPolicy>(early + 1);
+    PolicyPtr policy = parse_policy(*text, early + 1, model_.info.records);
+    if (policy->looks_ahead())
+      throw ConfigError(fmt::format("[policy] '{}' looks ahead and cannot be run", *text));
+    return policy;
+  } catch (const ConfigError& error) {
+    throw HttpError(400, printable(error.what()));
+  }
+}
+
+void PlanBackend::read_side_inputs(const InferRequest& request, const ExitPolicy& policy,
+                                   BatchAnswer& answer) const {
+  const WireTensor* classes = find_input(request, kEdgeClassInput);
+  const WireTensor* confidences = find_input(request, kEdgeConfidenceInput);
+  const WireTensor* scores = find_input(request, kEdgeScoreInput);
+  if ((classes == nullptr) != (confidences == nullptr))
+    throw HttpError(400, "request has one of edge_class and edge_confidence; send both");
+  if (classes != nullptr && policy.memory() == PolicyMemory::kLogits)
+    throw HttpError(400, fmt::format("policy '{}' needs the logits of exits before the cut, which "
+                                     "do not travel; cut at the last early exit",
+                                     policy.text()));
+  if (classes != nullptr) {
+    const std::vector<std::int32_t> labels = int32_values(*classes);
+    const std::vector<float> values = fp32_values(*confidences);
+    require_probabilities(values, kEdgeConfidenceInput);
+    const std::int64_t count = num_client_exits();
+    for (std::int64_t i = 0; i < std::ssize(labels); ++i) {
+      const std::int32_t label = labels[static_cast<std::size_t>(i)];
+      if (label == kExitNotComputed) continue;
+      if (label < 0 || label >= model_.info.config.classes)
+        throw HttpError(400, fmt::format("[input edge_class] holds {}, expected -1..{}", label,
+                                         model_.info.config.classes - 1));
+      answer.remember(i / count, {i % count + 1, label, values[static_cast<std::size_t>(i)]});
+    }
+  }
+  if (scores != nullptr) {
+    std::vector<float> values = fp32_values(*scores);
+    require_probabilities(values, kEdgeScoreInput);
+    answer.set_scores(std::move(values));
+  } else if (policy.needs_scores()) {
+    throw HttpError(400, fmt::format("policy '{}' needs the input edge_score", policy.text()));
+  }
+}
+
+void PlanBackend::start(Worker& worker, const WireTensor& input) const {
+  const std::int64_t batch = input.shape.front();
   if (input.name == "image") {
     const Shape shape = model_.image_shape->with_batch(batch);
-    return runner.start(normalize_pixels(uint8_values(input), shape, model_.info));
+    return worker.runner.start(normalize_pixels(uint8_values(input), shape, model_.info));
   }
-  const Shape shape = model_.feature_shape->with_batch(batch);
-  runner.start_after(model_.cut_blocks, Tensor::from(shape, fp32_values(input)));
+  if (input.datatype == "FP32") {
+    const Shape shape = model_.feature_shape->with_batch(batch);
+    return worker.runner.start_after(model_.cut_blocks, Tensor::from(shape, fp32_values(input)));
+  }
+  if (input.shape[1] > max_code_bytes_)
+    throw HttpError(400, fmt::format("[input {}] has {} bytes a row, no code has more than {}",
+                                     input.name, input.shape[1], max_code_bytes_));
+  std::vector<std::vector<std::byte>> codes;
+  for (auto row = input.bytes.begin(); row != input.bytes.end(); row += input.shape[1])
+    codes.emplace_back(row, row + input.shape[1]);
+  try {
+    worker.runner.start_after(model_.cut_blocks, worker.coder->decode_all(codes));
+  } catch (const DataError& error) {
+    throw HttpError(400, fmt::format("[input {}] {}", input.name, printable(error.what())));
+  }
 }
 
 InferResponse PlanBackend::infer(const InferRequest& request) {
   const auto begin = std::chrono::steady_clock::now();
-  const WireTensor& input = request.inputs.front();
+  const WireTensor& input = main_input(request);
   const std::int64_t batch = input.shape.front();
   if (batch > max_batch_) {
     throw HttpError(400, fmt::format("[input {}] has {} rows, at most {} are accepted", input.name,
                                      batch, max_batch_));
   }
-  std::unique_ptr<ExitRunner> runner = take_runner();
-  start(*runner, input, batch);
-  const std::int64_t last_exit = model_.plan->part().last_exit;
-  BatchAnswer answer(batch, model_.info.config.classes);
-  if (const auto text = string_parameter(request.parameters, "thresholds")) {
-    const std::int64_t ahead = last_exit - model_.plan->part().first_exit;
-    std::vector<float> thresholds;
-    try {
-      thresholds = resolve_thresholds(parse_thresholds(*text), ahead);
-    } catch (const ConfigError& error) {
-      throw HttpError(400, error.what());
-    }
-    for (std::size_t i = 0; i < thresholds.size() && answer.open > 0; ++i) {
-      answer.take(runner->next_exit(), thresholds[i]);
-    }
+  const PolicyPtr policy = policy_of(request);
+  BatchAnswer answer(model_.info, *policy, batch);
+  read_side_inputs(request, *policy, answer);
+  std::unique_ptr<Worker> worker = take_worker();
+  start(*worker, input);
+  const NetworkPart& part = model_.plan->part();
+  for (std::int64_t exit = part.first_exit; exit <= part.last_exit && !answer.done(); ++exit) {
+    if (answer.wants(exit)) answer.take({exit, worker->runner.run_to(exit).logits});
   }
-  if (answer.open > 0) answer.take(runner->run_to(last_exit), -1.0F);
+  if (!answer.done())
+    throw Error(fmt::format("[policy {}] lets a row go on at the final exit", policy->text()));
 
   InferResponse response;
-  response.outputs = {fp32_tensor("logits", {batch, answer.classes}, answer.logits),
-                      int32_tensor("exit_index", {batch}, answer.exits),
-                      fp32_tensor("confidence", {batch}, answer.confidences)};
+  response.outputs = answer.outputs();
   const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - begin;
   response.parameters["compute_ms"] = took.count();
-  // Not after an exception: a runner that failed half-way is dropped.
+  // Not after an exception: what failed half-way is dropped.
   const std::lock_guard lock(mutex_);
-  idle_.push_back(std::move(runner));
+  idle_.push_back(std::move(worker));
   return response;
 }
 
 void PlanBackend::warm_up() {
   for (const TensorDescription& input : describe().inputs) {
     std::vector<std::int64_t> shape = input.shape;
+    // Zeros need be no code; what one decodes to is warmed up as a feature.
+    if (input.optional || std::count(shape.begin() + 1, shape.end(), -1) > 0) continue;
     shape.front() = 1;
     WireTensor zeros{input.name, input.datatype, shape, {}};
     zeros.bytes.resize(static_cast<std::size_t>(implied_bytes(input.datatype, shape, input.name)));

@@ -4,19 +4,19 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
+#include "infer/batch_answer.h"
 #include "infer/cloud_service.h"
 #include "infer/exit_runner.h"
+#include "infer/feature_coder.h"
 #include "infer/model.h"
 
 namespace branchy {
 
-/// Inputs: `image` UINT8 [N,3,H,W] when the file holds the trunk's start, `feature@<cut>` FP32
-/// [N,C,H,W] when it has a cut. Outputs: `logits` FP32 [N,classes], `exit_index` INT32 [N],
-/// `confidence` FP32 [N]. Request parameter `thresholds`: for the exits ahead of the final one
-/// (one for all, or one each); without it the final exit answers. Response parameter `compute_ms`.
-/// Thread-safe: each call takes a runner of its own.
+/// Inputs, outputs and parameters are those of PROTOCOL.md. Thread-safe: each call takes a runner
+/// of its own.
 class PlanBackend final : public InferBackend {
  public:
   /// Requests with more than `max_batch` rows are refused: each batch size keeps primitives.
@@ -28,13 +28,26 @@ class PlanBackend final : public InferBackend {
   void warm_up();
 
  private:
-  void start(ExitRunner& runner, const WireTensor& input, std::int64_t batch) const;
-  [[nodiscard]] std::unique_ptr<ExitRunner> take_runner();
+  /// Early exits that the client has before this side's first.
+  [[nodiscard]] std::int64_t num_client_exits() const;
+  [[nodiscard]] PolicyPtr policy_of(const InferRequest& request) const;
+  void read_side_inputs(const InferRequest& request, const ExitPolicy& policy,
+                        BatchAnswer& answer) const;
+  /// What a request computes with, one at a time.
+  struct Worker {
+    explicit Worker(const ServedModel& model);
+    ExitRunner runner;
+    std::optional<FeatureCoder> coder;
+  };
+
+  void start(Worker& worker, const WireTensor& input) const;
+  [[nodiscard]] std::unique_ptr<Worker> take_worker();
 
   ServedModel model_;
   std::int64_t max_batch_;
-  std::mutex mutex_;  // guards idle_
-  std::vector<std::unique_ptr<ExitRunner>> idle_;
+  std::int64_t max_code_bytes_ = 0;  ///< of a row; 0 without a decoder
+  std::mutex mutex_;                 // guards idle_
+  std::vector<std::unique_ptr<Worker>> idle_;
 };
 
 }  // namespace branchy

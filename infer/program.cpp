@@ -30,7 +30,7 @@ class Compiler {
     for (const PlanSegment& segment : graph_.segments) compile_segment(segment);
     // What the part hands on must outlive the exits that follow the last block.
     touch(program_.boundaries.back().buffer, num_steps() + 1);
-    add_entries();
+    add_entries_and_leaves();
     plan_memory();
     return std::move(program_);
   }
@@ -211,15 +211,17 @@ class Compiler {
     program_.boundaries.push_back({form.layout, form.buffer});
   }
 
-  void add_entries() {
+  void add_entries_and_leaves() {
     for (const ProgramValue& boundary : program_.boundaries) {
       const dnn::ValueLayout plain{boundary.layout.shape, nullptr};
-      std::optional<dnn::InferencePrimitive> entry;
-      if (boundary.layout.layout) entry = dnn::make_inference_reorder(plain, boundary.layout);
+      std::optional<dnn::InferencePrimitive> entry, leave;
+      if (boundary.layout.layout) {
+        entry = dnn::make_inference_reorder(plain, boundary.layout);
+        leave = dnn::make_inference_reorder(boundary.layout, plain);
+      }
       program_.entries.push_back(std::move(entry));
+      program_.leaves.push_back(std::move(leave));
     }
-    const dnn::ValueLayout& last = program_.boundaries.back().layout;
-    if (last.layout) program_.leave = dnn::make_inference_reorder(last, {last.shape, nullptr});
   }
 
   void plan_memory() {
@@ -229,9 +231,9 @@ class Compiler {
       scratchpad = std::max(scratchpad, primitive.scratchpad_bytes());
     };
     for (const ProgramStep& step : program_.steps) need(step.primitive);
-    for (const auto& entry : program_.entries)
-      if (entry) need(*entry);
-    if (program_.leave) need(*program_.leave);
+    for (const auto* reorders : {&program_.entries, &program_.leaves})
+      for (const auto& reorder : *reorders)
+        if (reorder) need(*reorder);
     program_.arena_bytes = program_.scratchpad_offset + scratchpad;
   }
 

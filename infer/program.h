@@ -40,8 +40,8 @@ struct Program {
   std::vector<ProgramValue> boundaries;  ///< as PlanGraph::boundaries
   /// Brings a row-major source into boundary i; empty when it is to be copied as it is.
   std::vector<std::optional<dnn::InferencePrimitive>> entries;
-  /// Brings the last boundary into row-major order; empty when it is so already.
-  std::optional<dnn::InferencePrimitive> leave;
+  /// Brings boundary i into row-major order; empty when it is so already.
+  std::vector<std::optional<dnn::InferencePrimitive>> leaves;
 
   [[nodiscard]] std::int64_t num_reorder_steps() const;
 };

@@ -253,6 +253,7 @@ InferRequest parse_raw_request(std::string_view body,
   const TensorDescription* match = nullptr;
   std::vector<std::int64_t> match_shape;
   for (const TensorDescription& input : raw_inputs) {
+    if (input.optional) continue;
     std::vector<std::int64_t> shape = input.shape;
     if (!shape.empty() && shape.front() < 0) shape.front() = 1;
     if (std::any_of(shape.begin(), shape.end(), [](std::int64_t dim) { return dim < 0; })) continue;
@@ -325,8 +326,10 @@ std::vector<TensorDescription> parse_descriptions(const json& root, const char* 
   if (array.size() > kMaxTensors) reject("metadata has more than 16 {}", key);
   for (const json& object : array) {
     if (!object.is_object()) reject("metadata: \"{}\" holds no objects", key);
+    const auto optional = object.find("optional");
     list.push_back({text_field(object, "name", "metadata"),
-                    text_field(object, "datatype", "metadata"), parse_shape(object, "metadata")});
+                    text_field(object, "datatype", "metadata"), parse_shape(object, "metadata"),
+                    optional != object.end() && optional->is_boolean() && optional->get<bool>()});
   }
   return list;
 }
@@ -335,6 +338,7 @@ json descriptions_json(const std::vector<TensorDescription>& list) {
   json array = json::array();
   for (const TensorDescription& one : list) {
     array.push_back({{"name", one.name}, {"datatype", one.datatype}, {"shape", one.shape}});
+    if (one.optional) array.back()["optional"] = true;
   }
   return array;
 }

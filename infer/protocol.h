@@ -18,6 +18,13 @@ namespace branchy {
 /// The header that says where the JSON part of a body ends and the binary part starts.
 inline constexpr std::string_view kInferenceHeader = "Inference-Header-Content-Length";
 
+/// Inputs that a request may carry beside the value to go on from: what the client's exits said, and
+/// scores of the Exit Predictor (PROTOCOL.md).
+inline constexpr std::string_view kEdgeClassInput = "edge_class";
+inline constexpr std::string_view kEdgeConfidenceInput = "edge_confidence";
+inline constexpr std::string_view kEdgeScoreInput = "edge_score";
+inline constexpr std::int32_t kExitNotComputed = -1;  ///< as an `edge_class`
+
 using ParameterValue = std::variant<std::string, double, std::int64_t, bool>;
 using Parameters = std::map<std::string, ParameterValue>;
 
@@ -49,6 +56,8 @@ struct TensorDescription {
   std::string name;
   std::string datatype;
   std::vector<std::int64_t> shape;
+  /// Of an input: says more about the rows of another one and may be absent.
+  bool optional = false;
 };
 
 struct ModelDescription {

@@ -120,6 +120,15 @@ void BatchNorm2d::collect_state(const std::string& prefix, std::vector<StateEntr
   state.push_back({.name = prefix + "running_var", .variable = &running_var_, .is_buffer = true});
 }
 
+Channels BatchNorm2d::take_channels(const Layer& full, const Channels& src) {
+  const auto& wide = dynamic_cast<const BatchNorm2d&>(full);
+  copy_channels(wide.weight_.value(), weight_.mutable_value(), src);
+  copy_channels(wide.bias_.value(), bias_.mutable_value(), src);
+  copy_channels(wide.running_mean_.value(), running_mean_.mutable_value(), src);
+  copy_channels(wide.running_var_.value(), running_var_.mutable_value(), src);
+  return src;
+}
+
 std::vector<LayerCase> BatchNorm2d::cases() {
   const auto make = [](BatchNorm2dParams params) {
     return [params](Rng&) { return std::make_unique<BatchNorm2d>(params); };

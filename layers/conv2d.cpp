@@ -79,6 +79,21 @@ void Conv2d::collect_state(const std::string& prefix, std::vector<StateEntry>& s
   if (params_.bias) state.push_back({.name = prefix + "bias", .variable = &bias_, .decays = false});
 }
 
+Channels Conv2d::take_channels(const Layer& full, const Channels& src) {
+  const auto& wide = dynamic_cast<const Conv2d&>(full);
+  const bool depthwise = wide.params_.groups == wide.params_.in && wide.params_.groups > 1;
+  if (wide.params_.groups > 1 && !depthwise && !(src.complete() && params_.out == wide.params_.out))
+    throw ConfigError(place() + " has groups of channels and cannot be pruned");
+  BRANCHY_DCHECK(src.all == wide.params_.in && src.count() == params_.in);
+  const Channels dst = depthwise ? src : strongest_filters(wide.weight_.value(), params_.out);
+  const Channels columns = params_.groups == 1 ? src : all_channels(wide.weight_.shape()[1]);
+  copy_channels(
+      wide.weight_.value(), weight_.mutable_value(),
+      {.rows = dst.kept, .columns = columns.kept, .inner = params_.kernel * params_.kernel});
+  if (params_.bias) copy_channels(wide.bias_.value(), bias_.mutable_value(), dst);
+  return dst;
+}
+
 std::vector<LayerCase> Conv2d::cases() {
   const auto make = [](Conv2dParams params) {
     return [params](Rng& rng) { return std::make_unique<Conv2d>(params, rng); };

@@ -17,6 +17,10 @@ void InvertedResidualParams::validate() const {
     throw ConfigError(
         fmt::format("[inverted_residual] in {} out {} stride {} expansion {}: expected 1 or more",
                     in, out, stride, expansion));
+  if (hidden < 0 || (expansion == 1 && hidden != 0 && hidden != in))
+    throw ConfigError(fmt::format(
+        "[inverted_residual] {} hidden channels of {} times {}; without expansion it has its input",
+        hidden, in, expansion));
 }
 
 InvertedResidual::ConvNorm InvertedResidual::add_conv_norm(const std::string& conv_name,
@@ -35,7 +39,7 @@ InvertedResidual::ConvNorm InvertedResidual::add_conv_norm(const std::string& co
 InvertedResidual::InvertedResidual(InvertedResidualParams params, Rng& rng)
     : adds_input_(params.in == params.out && params.stride == 1) {
   params.validate();
-  const std::int64_t hidden = params.in * params.expansion;
+  const std::int64_t hidden = params.hidden == 0 ? params.in * params.expansion : params.hidden;
   int step = 0;
   if (params.expansion != 1) {
     expansion_ =
@@ -86,6 +90,14 @@ void InvertedResidual::collect_state(const std::string& prefix, std::vector<Stat
   body_.collect_state(prefix + "conv.", state);
 }
 
+Channels InvertedResidual::take_channels(const Layer& full, const Channels& src) {
+  const auto& wide = dynamic_cast<const InvertedResidual&>(full);
+  BRANCHY_DCHECK(src.complete() || !adds_input_);
+  Channels dst = body_.take_channels(wide.body_, src);
+  BRANCHY_DCHECK(dst.complete());
+  return dst;
+}
+
 void InvertedResidual::profile(const std::string& name, const Shape& src,
                                std::vector<CostRow>& rows) const {
   body_.profile(name + ".conv", src, rows);
@@ -113,6 +125,7 @@ std::vector<LayerCase> InvertedResidual::cases() {
           {"stride2_even", {3, 5, 8, 6}, make({.in = 5, .out = 7, .stride = 2, .expansion = 4})},
           {"one_pixel", {5, 8, 1, 1}, make({.in = 8, .out = 8, .expansion = 2})},
           {"stride3", {2, 4, 7, 7}, make({.in = 4, .out = 6, .stride = 3, .expansion = 2})},
+          {"pruned", {2, 8, 5, 6}, make({.in = 8, .out = 8, .expansion = 2, .hidden = 13})},
           {"no_expansion", {3, 16, 4, 4}, make({.in = 16, .out = 8, .expansion = 1})}};
 }
 

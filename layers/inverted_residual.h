@@ -13,13 +13,15 @@ namespace branchy {
 
 struct InvertedResidualParams {
   std::int64_t in = 0, out = 0, stride = 1;
-  std::int64_t expansion = 6;  ///< the depth-wise convolution has in * expansion channels
+  std::int64_t expansion = 6;  ///< the depth-wise convolution has in * expansion channels,
+  std::int64_t hidden = 0;     ///< or this many, when not 0
   /// Throws ConfigError naming the value out of range.
   void validate() const;
 };
 
 /// 1x1 expansion (absent for expansion 1), BN, ReLU6; 3x3 depth-wise with the stride, BN, ReLU6;
 /// 1x1 projection, BN; plus the input where the shape stays. No convolution has a bias.
+/// A pruned block has fewer hidden channels alone, so that the sum stays.
 /// State as in published files: `conv.0.0` (expansion), `conv.0.1` (BN), `conv.1.0`, `conv.1.1`,
 /// `conv.2`, `conv.3`; without expansion `conv.0.0`, `conv.0.1`, `conv.1`, `conv.2`.
 class InvertedResidual final : public Layer {
@@ -33,6 +35,7 @@ class InvertedResidual final : public Layer {
   [[nodiscard]] Cost cost(const Shape& src) const override;
   PlanValue lower(PlanBuilder& plan, PlanValue src) const override;
   void collect_state(const std::string& prefix, std::vector<StateEntry>& state) override;
+  Channels take_channels(const Layer& full, const Channels& src) override;
   void profile(const std::string& name, const Shape& src,
                std::vector<CostRow>& rows) const override;
   void set_name(const std::string& name) override;

@@ -1,5 +1,7 @@
 #include "layers/layer.h"
 
+#include "core/error.h"
+
 namespace branchy {
 
 Cost total_cost(const std::vector<CostRow>& rows) {
@@ -13,6 +15,13 @@ void Layer::collect_state(const std::string& /*prefix*/, std::vector<StateEntry>
 void Layer::profile(const std::string& name, const Shape& src, std::vector<CostRow>& rows) const {
   rows.push_back(
       {name, std::string(type()), src.with_batch(1), output_shape(src).with_batch(1), cost(src)});
+}
+
+Channels Layer::take_channels(const Layer& /*full*/, const Channels& src) {
+  std::vector<StateEntry> state;
+  collect_state("", state);
+  if (!state.empty()) throw ConfigError(place() + " cannot be pruned; leave its network as it is");
+  return src;
 }
 
 std::string Layer::place() const {

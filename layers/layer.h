@@ -12,6 +12,7 @@
 #include "core/plan_builder.h"
 #include "core/rng.h"
 #include "core/variable.h"
+#include "layers/channels.h"
 
 namespace branchy {
 
@@ -72,6 +73,11 @@ class Layer {
   virtual void collect_state(const std::string& prefix, std::vector<StateEntry>& state);
   /// Appends the profile of this layer under `name`; composites append their parts.
   virtual void profile(const std::string& name, const Shape& src, std::vector<CostRow>& rows) const;
+  /// Fills this layer from `full`, the same layer with more channels or as many: it takes the
+  /// weights that belong to `src`, the channels that its input has left, and gives those that its
+  /// output has. A convolution with fewer filters chooses the ones with the largest l2 norm. Layers
+  /// without state keep what they get; others without a rule of their own throw ConfigError.
+  virtual Channels take_channels(const Layer& full, const Channels& src);
   /// Hierarchical name for error messages, set once by the network.
   virtual void set_name(const std::string& name) { name_ = name; }
   [[nodiscard]] const std::string& name() const { return name_; }

@@ -88,6 +88,17 @@ void Linear::collect_state(const std::string& prefix, std::vector<StateEntry>& s
   if (params_.bias) state.push_back({.name = prefix + "bias", .variable = &bias_, .decays = false});
 }
 
+Channels Linear::take_channels(const Layer& full, const Channels& src) {
+  const auto& wide = dynamic_cast<const Linear&>(full);
+  // Each channel of a flattened feature is a run of columns, one for each of its pixels.
+  BRANCHY_DCHECK(wide.params_.in % src.all == 0 && wide.params_.out == params_.out);
+  const Channels dst = all_channels(params_.out);
+  copy_channels(wide.weight_.value(), weight_.mutable_value(),
+                {.rows = dst.kept, .columns = src.kept, .inner = wide.params_.in / src.all});
+  if (params_.bias) copy_channels(wide.bias_.value(), bias_.mutable_value(), dst);
+  return dst;
+}
+
 std::vector<LayerCase> Linear::cases() {
   const auto make = [](LinearParams params) {
     return [params](Rng& rng) { return std::make_unique<Linear>(params, rng); };

@@ -25,6 +25,7 @@ class Linear final : public Layer {
   [[nodiscard]] Cost cost(const Shape& src) const override;
   PlanValue lower(PlanBuilder& plan, PlanValue src) const override;
   void collect_state(const std::string& prefix, std::vector<StateEntry>& state) override;
+  Channels take_channels(const Layer& full, const Channels& src) override;
   static std::vector<LayerCase> cases();
 
  private:

@@ -9,11 +9,12 @@
 namespace branchy {
 
 MultiExitNetwork::MultiExitNetwork(NetworkConfig config, Shape input, std::vector<Block> blocks,
-                                   std::vector<Exit> exits)
+                                   std::vector<Exit> exits, std::vector<FilterCount> filters)
     : config_(std::move(config)),
       input_(input),
       blocks_(std::move(blocks)),
-      exits_(std::move(exits)) {
+      exits_(std::move(exits)),
+      filters_(std::move(filters)) {
   BRANCHY_DCHECK(!blocks_.empty() && !exits_.empty());
   BRANCHY_DCHECK(exits_.back().after_block == static_cast<std::int64_t>(blocks_.size()));
   std::int64_t depth = 0;

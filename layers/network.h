@@ -35,6 +35,12 @@ struct NetworkPart {
   friend bool operator==(const NetworkPart&, const NetworkPart&) = default;
 };
 
+/// A convolution whose number of filters is an option of the network (FilterCounts).
+struct FilterCount {
+  std::string conv;                 ///< name of its state: "layer1.0.conv1"
+  std::int64_t count = 0, all = 0;  ///< filters here and in the network as published
+};
+
 /// Trunk blocks are the places where the network can be cut. Exits are numbered from 1; the last
 /// is the final classifier behind the whole trunk.
 class MultiExitNetwork {
@@ -53,12 +59,14 @@ class MultiExitNetwork {
 
   /// `input` is [1,C,H,W]. Exits are ordered by depth; the last one follows the last block.
   MultiExitNetwork(NetworkConfig config, Shape input, std::vector<Block> blocks,
-                   std::vector<Exit> exits);
+                   std::vector<Exit> exits, std::vector<FilterCount> filters = {});
 
   [[nodiscard]] const NetworkConfig& config() const { return config_; }
   [[nodiscard]] const Shape& input_shape() const { return input_; }
   [[nodiscard]] const std::vector<Block>& blocks() const { return blocks_; }
   [[nodiscard]] const std::vector<Exit>& exits() const { return exits_; }
+  /// Of every convolution that may have fewer, in the order in which they were made.
+  [[nodiscard]] const std::vector<FilterCount>& filters() const { return filters_; }
   [[nodiscard]] std::int64_t num_exits() const { return static_cast<std::int64_t>(exits_.size()); }
   [[nodiscard]] const Exit& exit(std::int64_t number) const;
 
@@ -98,6 +106,7 @@ class MultiExitNetwork {
   Shape input_;
   std::vector<Block> blocks_;
   std::vector<Exit> exits_;
+  std::vector<FilterCount> filters_;
   FrozenParts frozen_;
 };
 

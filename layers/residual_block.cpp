@@ -7,12 +7,23 @@
 
 namespace branchy {
 
+namespace {
+
+std::int64_t inner_of(const ResidualBlockParams& params) {
+  return params.inner == 0 ? params.out : params.inner;
+}
+
+}  // namespace
+
 ResidualBlock::ResidualBlock(ResidualBlockParams params, Rng& rng)
-    : conv1_(
-          {.in = params.in, .out = params.out, .kernel = 3, .stride = params.stride, .padding = 1},
-          rng),
-      bn1_({.channels = params.out, .activation = ActivationKind::kRelu}),
-      conv2_({.in = params.out, .out = params.out, .kernel = 3, .padding = 1}, rng),
+    : conv1_({.in = params.in,
+              .out = inner_of(params),
+              .kernel = 3,
+              .stride = params.stride,
+              .padding = 1},
+             rng),
+      bn1_({.channels = inner_of(params), .activation = ActivationKind::kRelu}),
+      conv2_({.in = inner_of(params), .out = params.out, .kernel = 3, .padding = 1}, rng),
       bn2_({.channels = params.out, .initial_scale = 0.0F}) {
   if (params.in == params.out && params.stride == 1) return;
   if (params.shortcut == Shortcut::kOptionA) {
@@ -70,20 +81,32 @@ void ResidualBlock::collect_state(const std::string& prefix, std::vector<StateEn
   projection_bn_->collect_state(prefix + "shortcut.1.", state);
 }
 
+Channels ResidualBlock::take_channels(const Layer& full, const Channels& src) {
+  const auto& wide = dynamic_cast<const ResidualBlock&>(full);
+  BRANCHY_DCHECK(src.complete());  // it is added to the result
+  const Channels inner = bn1_.take_channels(wide.bn1_, conv1_.take_channels(wide.conv1_, src));
+  const Channels dst = bn2_.take_channels(wide.bn2_, conv2_.take_channels(wide.conv2_, inner));
+  BRANCHY_DCHECK(dst.complete());
+  if (projection_)
+    static_cast<void>(projection_bn_->take_channels(
+        *wide.projection_bn_, projection_->take_channels(*wide.projection_, src)));
+  return dst;
+}
+
 void ResidualBlock::profile(const std::string& name, const Shape& src,
                             std::vector<CostRow>& rows) const {
   const Shape inner = conv1_.output_shape(src);
   conv1_.profile(name + ".conv1", src, rows);
   bn1_.profile(name + ".bn1", inner, rows);
   conv2_.profile(name + ".conv2", inner, rows);
-  bn2_.profile(name + ".bn2", inner, rows);
+  const Shape dst = conv2_.output_shape(inner).with_batch(1);
+  bn2_.profile(name + ".bn2", dst, rows);
   if (projection_) {
     projection_->profile(name + ".shortcut.0", src, rows);
-    projection_bn_->profile(name + ".shortcut.1", inner, rows);
+    projection_bn_->profile(name + ".shortcut.1", dst, rows);
   }
   if (subsample_) subsample_->profile(name + ".shortcut", src, rows);
   // The sum counts 2 per element for Pacheco et al.; Dong et al. count neither it nor its ReLU.
-  const Shape dst = inner.with_batch(1);
   Cost sum;
   sum.pthflops = 2 * dst.size();
   sum.executed = 2 * dst.size();
@@ -111,7 +134,8 @@ std::vector<LayerCase> ResidualBlock::cases() {
           {"projection", {2, 8, 7, 7}, make({.in = 8, .out = 16, .stride = 2})},
           {"option_a",
            {2, 8, 7, 7},
-           make({.in = 8, .out = 16, .stride = 2, .shortcut = Shortcut::kOptionA})}};
+           make({.in = 8, .out = 16, .stride = 2, .shortcut = Shortcut::kOptionA})},
+          {"pruned", {2, 8, 7, 7}, make({.in = 8, .out = 12, .stride = 2, .inner = 5})}};
 }
 
 }  // namespace branchy

@@ -15,12 +15,14 @@ enum class Shortcut { kProjection, kOptionA };
 struct ResidualBlockParams {
   std::int64_t in = 0, out = 0, stride = 1;
   Shortcut shortcut = Shortcut::kProjection;
+  std::int64_t inner = 0;  ///< filters of the first convolution; 0: as many as `out`
 };
 
 /// ReLU(BN(conv3x3(ReLU(BN(conv3x3(x))))) + shortcut(x)); the shortcut is the identity, or what
 /// `params.shortcut` says where the shape changes. No convolution has a bias. The last
 /// BN of the residual starts with scale 0, so that a block starts as its shortcut (Goyal et al.
 /// 2017, section 5.1): without it the early exits' linear layers diverge in the first steps.
+/// A pruned block has fewer channels between its convolutions alone, so that the sum stays.
 /// State: `conv1`, `bn1`, `conv2`, `bn2`, and `shortcut.0`, `shortcut.1` for a projection.
 class ResidualBlock final : public Layer {
  public:
@@ -34,6 +36,7 @@ class ResidualBlock final : public Layer {
   [[nodiscard]] Cost cost(const Shape& src) const override;
   PlanValue lower(PlanBuilder& plan, PlanValue src) const override;
   void collect_state(const std::string& prefix, std::vector<StateEntry>& state) override;
+  Channels take_channels(const Layer& full, const Channels& src) override;
   void profile(const std::string& name, const Shape& src,
                std::vector<CostRow>& rows) const override;
   void set_name(const std::string& name) override;

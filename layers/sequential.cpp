@@ -1,5 +1,7 @@
 #include "layers/sequential.h"
 
+#include "core/error.h"
+
 namespace branchy {
 
 Sequential& Sequential::add(std::string name, LayerPtr layer) {
@@ -41,6 +43,15 @@ PlanValue Sequential::lower(PlanBuilder& plan, PlanValue src) const {
 
 void Sequential::collect_state(const std::string& prefix, std::vector<StateEntry>& state) {
   for (const auto& [name, layer] : layers_) layer->collect_state(prefix + name + ".", state);
+}
+
+Channels Sequential::take_channels(const Layer& full, const Channels& src) {
+  const auto& wide = dynamic_cast<const Sequential&>(full);
+  BRANCHY_DCHECK(wide.layers_.size() == layers_.size());
+  Channels channels = src;
+  for (std::size_t i = 0; i < layers_.size(); ++i)
+    channels = layers_[i].second->take_channels(*wide.layers_[i].second, channels);
+  return channels;
 }
 
 namespace {

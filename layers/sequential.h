@@ -24,6 +24,7 @@ class Sequential final : public Layer {
   [[nodiscard]] Cost cost(const Shape& src) const override;
   PlanValue lower(PlanBuilder& plan, PlanValue src) const override;
   void collect_state(const std::string& prefix, std::vector<StateEntry>& state) override;
+  Channels take_channels(const Layer& full, const Channels& src) override;
   void profile(const std::string& name, const Shape& src,
                std::vector<CostRow>& rows) const override;
   void set_name(const std::string& name) override;

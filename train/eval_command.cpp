@@ -12,10 +12,10 @@
 #include "core/error.h"
 #include "core/provenance.h"
 #include "core/threads.h"
-#include "infer/model_images.h"
 #include "infer/threshold_list.h"
 #include "train/evaluation.h"
 #include "train/evaluation_dump.h"
+#include "train/image_flags.h"
 #include "train/progress.h"
 #include "train/validation.h"
 #include "train/weight_flags.h"
@@ -27,25 +27,13 @@ namespace {
 using nlohmann::ordered_json;
 
 struct EvalCommand {
-  std::string model, data, split = "test", predictions, logits, inputs, test_list, cache;
+  std::string model, predictions, logits, inputs;
+  ImageFlags images;
   std::vector<std::string> thresholds;
   std::int64_t batch = 0, threads = 0;
-  bool json = false, skip_corrupt = false;
+  bool json = false;
   ForeignFlags foreign;
 };
-
-/// The test set, the training images, or those that training held out.
-std::shared_ptr<const Dataset> dataset_of(const EvalCommand& c, const LoadedModel& model) {
-  ModelImages opened = open_images(model.info, model.network->input_shape(),
-                                   {.data = c.data,
-                                    .part = c.split,
-                                    .test_list = c.test_list,
-                                    .cache = c.cache,
-                                    .skip_corrupt = c.skip_corrupt});
-  if (!opened.description.empty()) fmt::print(stderr, "{}\n", opened.description);
-  for (const std::string& message : opened.left_out) fmt::print(stderr, "left out: {}\n", message);
-  return opened.images;
-}
 
 ordered_json to_json(const ThresholdReport& report, std::span<const float> thresholds) {
   ordered_json json{{"thresholds", thresholds},
@@ -102,13 +90,12 @@ std::vector<std::vector<float>> threshold_sets(const std::vector<std::string>& g
 }
 
 ExitPredictions predict(const EvalCommand& c, const std::shared_ptr<const Plan>& plan,
-                        const std::shared_ptr<const Dataset>& dataset,
-                        const Normalization& normalization) {
+                        const std::shared_ptr<const Dataset>& dataset, const ModelInfo& info) {
   const std::int64_t images = c.batch > 0 ? c.batch : evaluation_batch(dataset->image_shape());
   Progress bar("eval");
   EvaluationDump dump(c.logits, c.inputs);
   ExitPredictions data = predict_dataset(
-      plan, dataset, normalization, images,
+      plan, dataset, info, images,
       {.progress =
            [&](double share) { bar.update(share, fmt::format("of {} images", dataset->size())); },
        .batch = [&](const Batch& batch) { dump.add(batch); },
@@ -125,25 +112,27 @@ void run(const EvalCommand& c) {
     throw ConfigError(
         fmt::format("[eval] {} holds one side of a split; give the run or whole model", c.model));
   const auto sets = threshold_sets(c.thresholds, model.network->num_exits() - 1);
-  const auto dataset = dataset_of(c, model);
-  const Normalization normalization{model.info.mean, model.info.std};
+  const auto dataset = open_flagged_images(c.images, model);
   const auto plan = Plan::lower(*model.network, model.network->whole());
-  const ExitPredictions data = predict(c, plan, dataset, normalization);
+  const ExitPredictions data = predict(c, plan, dataset, model.info);
   const auto accuracy = accuracy_of_all(data);
   if (!c.predictions.empty()) write_predictions(c.predictions, data);
   ordered_json json;
   if (!c.json) {
-    fmt::print("{} of {}: {} images\n", c.model, c.data, data.labels.size());
+    fmt::print("{} of {}: {} images\n", c.model, c.images.data, data.labels.size());
+    if (!model.info.temperatures.empty())
+      fmt::print("confidences by temperatures {:.4f}\n", fmt::join(model.info.temperatures, " "));
     for (std::size_t i = 0; i < accuracy.size(); ++i)
       fmt::print("exit {}: accuracy {:.2f} % of all samples\n", i + 1, 100.0 * accuracy[i]);
   } else {
     for (const auto& [key, value] : provenance()) json[key] = value;
     json["model"] = c.model;
-    json["data"] = c.data;
+    json["data"] = c.images.data;
     json["data_checksum"] = dataset->checksum();
-    json["split"] = c.split;
+    json["split"] = c.images.split;
     json["samples"] = data.labels.size();
     json["acc_all"] = accuracy;
+    if (!model.info.temperatures.empty()) json["temperatures"] = model.info.temperatures;
   }
   for (const auto& thresholds : sets) {
     const ThresholdReport report = report_threshold(data, thresholds, *model.network);
@@ -165,17 +154,7 @@ void add_eval_command(CLI::App& app) {
                    "Run folder (its best checkpoint), model file, or weights of others (then with "
                    "--net and --normalize)")
       ->required();
-  eval->add_option("--data", command->data, "Data set: cifar10:DIR, cifar100:DIR or folder:DIR")
-      ->required();
-  eval->add_option("--test-list", command->test_list,
-                   "folder: the test images, one path a line, for a model that recorded none");
-  eval->add_option("--cache", command->cache, "folder: keep decoded, resized images here");
-  eval->add_flag("--skip-corrupt", command->skip_corrupt,
-                 "folder: count and leave out damaged images");
-  eval->add_option("--split", command->split,
-                   "test, val (held out by training), train, or all images of a folder")
-      ->check(CLI::IsMember({"test", "val", "train", "all"}))
-      ->capture_default_str();
+  add_image_flags(*eval, command->images);
   eval->add_option(
       "--threshold", command->thresholds,
       "Maximum-probability thresholds to report: 0.9 for all early exits, 0.95,0.85 for each");

@@ -7,12 +7,11 @@
 namespace branchy {
 
 ExitPredictions predict_dataset(const std::shared_ptr<const Plan>& plan,
-                                std::shared_ptr<const Dataset> dataset,
-                                const Normalization& normalization, std::int64_t batch,
-                                const PredictionTaps& taps) {
+                                std::shared_ptr<const Dataset> dataset, const ModelInfo& info,
+                                std::int64_t batch, const PredictionTaps& taps) {
   const auto total = static_cast<double>(dataset->size());
   ExitRunner runner(plan);
-  Loader loader(std::move(dataset), {.batch = batch, .normalization = normalization});
+  Loader loader(std::move(dataset), {.batch = batch, .normalization = {info.mean, info.std}});
   ExitPredictions result;
   result.predictions.resize(static_cast<std::size_t>(plan->part().last_exit));
   loader.start_epoch(0);
@@ -22,7 +21,7 @@ ExitPredictions predict_dataset(const std::shared_ptr<const Plan>& plan,
     while (runner.has_next()) {
       const ExitOutput output = runner.next_exit();
       if (taps.output) taps.output(output);
-      const auto rows = predict_all(output.exit, output.logits);
+      const auto rows = predict_all(output.exit, output.logits, info.temperature(output.exit));
       auto& all = result.predictions[static_cast<std::size_t>(output.exit - 1)];
       all.insert(all.end(), rows.begin(), rows.end());
     }

@@ -12,6 +12,7 @@
 #include "infer/exit_runner.h"
 #include "infer/plan.h"
 #include "infer/policies/max_probability.h"
+#include "layers/model_file.h"
 #include "layers/network.h"
 
 namespace branchy {
@@ -29,11 +30,12 @@ struct PredictionTaps {
   std::function<void(const ExitOutput&)> output = {};
 };
 
-/// Runs all exits of `plan` over the data set, in order, in batches.
+/// Runs all exits of `plan`, the lowered network of a model, over the data set, in order, in
+/// batches; images are normalised and confidences softened by its temperatures as `info` says.
 [[nodiscard]] ExitPredictions predict_dataset(const std::shared_ptr<const Plan>& plan,
                                               std::shared_ptr<const Dataset> dataset,
-                                              const Normalization& normalization,
-                                              std::int64_t batch, const PredictionTaps& taps);
+                                              const ModelInfo& info, std::int64_t batch,
+                                              const PredictionTaps& taps);
 
 /// Accuracy of all samples at each exit, 0..1.
 [[nodiscard]] std::vector<double> accuracy_of_all(const ExitPredictions& data);

@@ -8,8 +8,10 @@
 #include <string>
 
 #include "core/error.h"
+#include "infer/feature_coder.h"
 #include "train/checkpoint.h"
 #include "train/out_folder.h"
+#include "train/predictor_record.h"
 
 namespace branchy {
 
@@ -20,7 +22,7 @@ struct ExportCommand {
   std::filesystem::path out;
   std::int64_t cut = 0;
   std::string cut_after;
-  bool suffix_only = false, whole = false;
+  bool suffix_only = false, whole = false, no_codec = false;
 };
 
 /// Number of trunk blocks on the edge.
@@ -51,6 +53,41 @@ void export_whole(const ExportCommand& c, LoadedModel& model) {
              model.network->num_exits(), std::filesystem::file_size(file));
 }
 
+/// The edge gets the predictor and the codec's encoder, the cloud the decoder.
+void divide(const Attachments& attachments, Attachments& edge, Attachments& cloud) {
+  for (const auto& [name, attachment] : attachments) {
+    if (name == kCodecAttachment) {
+      edge.emplace(name, Attachment{attachment.network, encoder_part()});
+      cloud.emplace(name, Attachment{attachment.network, decoder_part()});
+    } else {
+      edge.emplace(name, attachment);
+    }
+  }
+}
+
+/// For people: what travels beside the network.
+std::string describe(const ModelInfo& info, const Attachments& attachments) {
+  std::string text;
+  if (!info.temperatures.empty()) text += ", temperatures";
+  for (const auto& [name, attachment] : attachments) {
+    if (name != kCodecAttachment) {
+      text += ", " + name;
+    } else {
+      text += attachment.part == encoder_part() ? ", encoder" : ", decoder";
+    }
+  }
+  return text;
+}
+
+/// A predictor or codec that was made for other weights or another cut does harm unseen.
+void check_attachments(const ExportCommand& c, const LoadedModel& model, const std::string& cut) {
+  if (model.attachments.contains(std::string(kPredictorAttachment)))
+    (void)read_predictor_record(model, c.model);
+  if (!model.attachments.contains(std::string(kCodecAttachment))) return;
+  require_codec_cut(model.info, model.attachments, cut);
+  require_codec_weights(model);
+}
+
 void run(const ExportCommand& c) {
   LoadedModel model = load_trained(c.model);
   MultiExitNetwork& network = *model.network;
@@ -66,27 +103,33 @@ void run(const ExportCommand& c) {
   std::int64_t edge_exits = 0;
   while (edge_exits + 1 < network.num_exits() && network.exit(edge_exits + 1).after_block <= blocks)
     ++edge_exits;
-  make_out_folder(c.out);
-
   ModelInfo edge = model.info;
   edge.cut = network.blocks()[static_cast<std::size_t>(blocks - 1)].name;
+  if (c.no_codec) {
+    model.attachments.erase(std::string(kCodecAttachment));
+    std::erase_if(edge.records, [](const auto& record) { return record.first.starts_with("codec."); });
+  }
+  check_attachments(c, model, edge.cut);
+  make_out_folder(c.out);
   ModelInfo cloud = edge;
   edge.part = {.first_block = 0, .end_block = blocks, .first_exit = 1, .last_exit = edge_exits};
   cloud.part = {.first_block = c.suffix_only ? blocks : 0,
                 .end_block = whole.end_block,
                 .first_exit = edge_exits + 1,
                 .last_exit = whole.last_exit};
-  save_model(c.out / "edge.safetensors", network, edge);
-  save_model(c.out / "cloud.safetensors", network, cloud);
+  Attachments edge_attachments, cloud_attachments;
+  divide(model.attachments, edge_attachments, cloud_attachments);
+  save_model(c.out / "edge.safetensors", network, edge, edge_attachments);
+  save_model(c.out / "cloud.safetensors", network, cloud, cloud_attachments);
   const Shape feature = network.feature_shape(blocks);
   fmt::print("cut after {} ({} float32 values, {} bytes a sample)\n", edge.cut, feature.size(),
              4 * feature.size());
-  fmt::print("{}: blocks up to {}, exits 1 to {}, {} bytes\n",
+  fmt::print("{}: blocks up to {}, exits 1 to {}{}, {} bytes\n",
              (c.out / "edge.safetensors").string(), edge.cut, edge_exits,
-             std::filesystem::file_size(c.out / "edge.safetensors"));
-  fmt::print("{}: {}, exits {} to {}, {} bytes\n", (c.out / "cloud.safetensors").string(),
+             describe(edge, edge_attachments), std::filesystem::file_size(c.out / "edge.safetensors"));
+  fmt::print("{}: {}, exits {} to {}{}, {} bytes\n", (c.out / "cloud.safetensors").string(),
              c.suffix_only ? "the blocks behind it" : "all blocks", edge_exits + 1, whole.last_exit,
-             std::filesystem::file_size(c.out / "cloud.safetensors"));
+             describe(cloud, cloud_attachments), std::filesystem::file_size(c.out / "cloud.safetensors"));
 }
 
 }  // namespace
@@ -111,6 +154,8 @@ void add_export_command(CLI::App& app) {
   auto* suffix_only = command_app->add_flag(
       "--suffix-only", command->suffix_only,
       "Leave the trunk before the cut out of the cloud file (it then takes features only)");
+  command_app->add_flag("--no-codec", command->no_codec,
+                        "Leave the model's codec out: features travel as float32");
   command_app
       ->add_flag("--whole", command->whole,
                  "Write model.safetensors instead: the whole network without the training state")

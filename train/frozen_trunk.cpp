@@ -5,10 +5,13 @@
 
 namespace branchy {
 
-FrozenTrunk::FrozenTrunk(const MultiExitNetwork& network) {
-  BRANCHY_DCHECK(network.frozen().blocks > 0);
+FrozenTrunk::FrozenTrunk(const MultiExitNetwork& network)
+    : FrozenTrunk(network, network.feature_depths()) {}
+
+FrozenTrunk::FrozenTrunk(const MultiExitNetwork& network, const std::vector<std::int64_t>& depths) {
   std::int64_t begin = 0;
-  for (const std::int64_t depth : network.feature_depths()) {
+  for (const std::int64_t depth : depths) {
+    BRANCHY_DCHECK(depth > begin);
     pieces_.emplace_back(Plan::lower(network, {.first_block = begin, .end_block = depth}));
     shapes_.push_back(network.feature_shape(depth));
     begin = depth;

@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <charconv>
 #include <cmath>
 #include <map>
 #include <utility>
 
 #include "core/error.h"
+#include "core/provenance.h"
 #include "data/digest.h"
 #include "layers/metadata_reader.h"
 #include "layers/network_options.h"
@@ -58,11 +60,10 @@ void require_shape(const SafetensorsFile& file, const std::string& name, const T
 std::vector<std::int64_t> counts(const MetadataReader& reader, const std::string& key) {
   std::vector<std::int64_t> values;
   for (const std::string& part : split_text(reader.text(key), ',')) {
-    try {
-      values.push_back(std::stoll(part));
-    } catch (const std::exception&) {
-      reader.refuse_value(key, "integers separated by commas");
-    }
+    const char* const last = part.data() + part.size();
+    const auto [end, error] = std::from_chars(part.data(), last, values.emplace_back());
+    if (error != std::errc() || end != last || values.back() < 0)
+      reader.refuse_value(key, "counts separated by commas");
   }
   return values;
 }
@@ -100,6 +101,8 @@ void save_logits(const std::filesystem::path& path, const LogitsCache& cache) {
                     {"network", cache.network},
                     {"model", cache.model_digest},
                     {"predictor", cache.predictor_digest},
+                    {"codec", cache.codec_digest},
+                    {"codec.bytes", fmt::format("{}", cache.coded_bytes)},
                     {"exits", std::to_string(cache.num_exits())},
                     {"class_names", fmt::format("{}", fmt::join(cache.class_names, "\n"))},
                     {"data", cache.data},
@@ -109,6 +112,7 @@ void save_logits(const std::filesystem::path& path, const LogitsCache& cache) {
                     {"costs.exit", fmt::format("{}", fmt::join(cache.costs.exit, ","))},
                     {"costs.predictor", std::to_string(cache.costs.predictor)},
                     {"costs.feature_bytes", std::to_string(cache.costs.feature_bytes)}};
+  for (const auto& [key, value] : provenance()) metadata["provenance." + key] = value;
   if (!cache.temperatures.empty())
     metadata["temperatures"] = fmt::format("{}", fmt::join(cache.temperatures, ","));
   write_safetensors(path, tensors, metadata);
@@ -124,6 +128,9 @@ LogitsCache load_logits(const std::filesystem::path& path) {
   cache.network = reader.text("network");
   cache.model_digest = reader.text("model");
   cache.predictor_digest = reader.text("predictor");
+  cache.codec_digest = reader.optional_text("codec");
+  if (const auto bytes = reader.floats("codec.bytes"); !bytes.empty())
+    cache.coded_bytes = double{bytes.front()};
   cache.class_names = split_text(reader.text("class_names"), '\n');
   cache.data = reader.text("data");
   cache.data_checksum = reader.text("data.checksum");
@@ -139,6 +146,8 @@ LogitsCache load_logits(const std::filesystem::path& path) {
     reader.refuse_value("costs.trunk", fmt::format("one count for each of {} exits", exits));
   if (!cache.temperatures.empty() && cache.temperatures.size() != num_exits)
     reader.refuse_value("temperatures", fmt::format("one for each of {} exits", exits));
+  for (const float temperature : cache.temperatures)
+    if (!(temperature > 0.0F)) reader.refuse_value("temperatures", "positive numbers");
   for (std::int64_t exit = 1; exit <= exits; ++exit) {
     const std::string name = fmt::format("logits.{}", exit);
     cache.logits.push_back(file.tensor(name));
@@ -149,6 +158,8 @@ LogitsCache load_logits(const std::filesystem::path& path) {
     require_shape(file, name, cache.logits.back(), first.shape());
   }
   const std::int64_t samples = cache.logits.front().dim(0);
+  if (!cache.class_names.empty() && std::ssize(cache.class_names) != cache.num_classes())
+    reader.refuse_value("class_names", fmt::format("{} names", cache.num_classes()));
   cache.labels = to_integers(file, "labels", cache.num_classes());
   cache.indices = to_integers(file, "indices", kLargest);
   if (std::ssize(cache.labels) != samples || std::ssize(cache.indices) != samples)
@@ -157,6 +168,10 @@ LogitsCache load_logits(const std::filesystem::path& path) {
   if (file.contains("scores")) {
     cache.scores = file.tensor("scores");
     require_shape(file, "scores", cache.scores, Shape{samples, exits - 1});
+    for (const float score : cache.scores.data())
+      if (!(score >= 0.0F && score <= 1.0F))
+        throw DataError(fmt::format("[{}] tensor scores holds {}, expected numbers from 0 to 1",
+                                    path.string(), score));
   }
   return cache;
 }

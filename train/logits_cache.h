@@ -22,9 +22,12 @@ struct LogitsCache {
   std::vector<std::int64_t> labels, indices;
   Tensor scores;  ///< [N, early exits] of the Exit Predictor, 0..1; undefined without one
   ExitCosts costs;
-  std::string network;                   ///< its name
-  std::string model_digest;              ///< see above
-  std::string predictor_digest;          ///< of the predictor that gave `scores`; "" without
+  std::string network;           ///< its name
+  std::string model_digest;      ///< see above
+  std::string predictor_digest;  ///< of the predictor that gave `scores`; "" without
+  std::string
+      codec_digest;        ///< of the codec through which the exits behind its cut got the feature
+  double coded_bytes = 0;  ///< mean over all samples of what that codec sends; 0 without
   std::vector<float> temperatures;       ///< of the model when the cache was made; may be empty
   std::vector<std::string> class_names;  ///< may be empty
   std::string data, data_checksum;       ///< as given, and of its bytes

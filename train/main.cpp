@@ -5,14 +5,22 @@
 
 #include "core/error.h"
 #include "core/provenance.h"
+#include "train/adapt_command.h"
+#include "train/calibrate_command.h"
+#include "train/codec_command.h"
 #include "train/config_file.h"
 #include "train/convert_command.h"
 #include "train/data_command.h"
 #include "train/eval_command.h"
 #include "train/export_command.h"
 #include "train/finetune_command.h"
+#include "train/infer_all_command.h"
 #include "train/nets_command.h"
+#include "train/plan_command.h"
+#include "train/policy_command.h"
+#include "train/predictor_command.h"
 #include "train/profile_command.h"
+#include "train/prune_command.h"
 #include "train/train_command.h"
 
 namespace {
@@ -30,11 +38,19 @@ int run(int argc, char** argv) {
   branchy::add_train_command(app);
   branchy::add_finetune_command(app);
   branchy::add_eval_command(app);
+  branchy::add_infer_all_command(app);
+  branchy::add_calibrate_command(app);
   branchy::add_export_command(app);
   branchy::add_convert_command(app);
+  branchy::add_policy_command(app);
+  branchy::add_codec_command(app);
+  branchy::add_predictor_command(app);
+  branchy::add_prune_command(app);
   branchy::add_profile_command(app);
   branchy::add_nets_command(app);
   branchy::add_data_command(app);
+  branchy::add_adapt_command(app);
+  branchy::add_plan_command(app);
   try {
     app.parse(argc, argv);
     return 0;

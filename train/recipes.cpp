@@ -168,6 +168,8 @@ void validate(const RecipeOptions& r) {
   require_range("--weight-decay", r.weight_decay, 0.0, kLargeFlag);
   require_range("--label-smoothing", r.label_smoothing, 0.0, 0.999);
   require_range("--ema", r.ema_decay, 0.0, 0.999999);
+  require_range("--distill", r.distill, 0.0, 1.0);
+  require_range("--distill-temperature", r.distill_temperature, 1e-3, 1e3);
   require_range("--patience", r.patience, 0, kManyOfAFlag);
 }
 

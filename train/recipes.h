@@ -42,6 +42,8 @@ struct RecipeOptions {
   double ema_decay = 0.0;             ///< moving average of weights, per step; 0 is off
   std::string augment = "crop-flip";  ///< "auto": imagenet for photographs, else crop-flip
   std::string weighting = "dong";     ///< of the exits' losses: see exit_loss_weights()
+  double distill = 0.0;  ///< weight of self-distillation from the last exit: see exit_losses()
+  double distill_temperature = 3.0;  ///< of both softmaxes of it
   std::int64_t patience = 0;  ///< epochs without a better validation loss; 0: never stop early
 };
 

@@ -197,6 +197,13 @@ void add_recipe_flags(CLI::App& verb, RunFlags& flags) {
       "Loss weights of the exits: dong (eq. 5: 0.2 0.3 0.5), pacheco (0.15 rising to 1) or "
       "ones");
   add.option(
+      "--distill", [](R & r) -> auto& { return r.distill; },
+      "Self-distillation: the early exits' losses are this share KL divergence from the last "
+      "exit's softened answers, the rest cross-entropy (0: off)");
+  add.option(
+      "--distill-temperature", [](R & r) -> auto& { return r.distill_temperature; },
+      "Temperature that softens both sides of --distill");
+  add.option(
       "--patience", [](R & r) -> auto& { return r.patience; },
       "Stop after this many epochs without a lower validation loss (0: never)");
 }

@@ -117,6 +117,8 @@ void put_recipe(TomlText& toml, const RecipeOptions& h) {
   toml.put("ema", h.ema_decay);
   toml.put("augment", h.augment);
   toml.put("weighting", h.weighting);
+  toml.put("distill", h.distill);
+  toml.put("distill-temperature", h.distill_temperature);
   toml.put("patience", h.patience);
 }
 

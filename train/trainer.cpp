@@ -12,9 +12,9 @@
 #include "core/threads.h"
 #include "data/normalization.h"
 #include "layers/models/registry.h"
-#include "layers/softmax_cross_entropy.h"
 #include "layers/weighted_sum.h"
 #include "train/divergence.h"
+#include "train/exit_losses.h"
 #include "train/image_size.h"
 #include "train/initial_weights.h"
 #include "train/interrupt.h"
@@ -120,6 +120,10 @@ void Trainer::build_network() {
   if (static_cast<std::int64_t>(weights.size()) != network_->num_exits())
     throw ConfigError(fmt::format("[train] {} exit weights, {} has {} exits; give one an exit",
                                   weights.size(), options_.network.name, network_->num_exits()));
+  if (options_.hyper.distill > 0.0 && network_->num_exits() == 1)
+    throw ConfigError(fmt::format(
+        "[train] --distill {}, but {} has no early exit to teach; give it some, or leave it out",
+        options_.hyper.distill, options_.network.name));
   exit_weights_.assign(weights.begin(), weights.end());
   optimizer_ = make_optimizer(options_.hyper, *network_);
 }
@@ -221,12 +225,10 @@ void Trainer::train_step(const FeatureBatch& batch) {
   const Pass pass{.mode = Mode::kTrain,
                   .seed = Rng({seed, static_cast<std::uint64_t>(at_.step)}).next_u64()};
   const auto logits = network_->forward_features(batch.features, pass);
-  std::vector<Variable> losses;
+  const std::vector<Variable> losses = exit_losses(logits, batch.labels, options_.hyper);
   StepMetrics metrics;
   for (std::size_t i = 0; i < logits.size(); ++i) {
-    losses.push_back(softmax_cross_entropy(logits[i], batch.labels,
-                                           static_cast<float>(options_.hyper.label_smoothing)));
-    metrics.exit_losses.push_back(static_cast<double>(losses.back().value().item()));
+    metrics.exit_losses.push_back(static_cast<double>(losses[i].value().item()));
     at_.correct[i] += count_correct(logits[i].value(), batch.labels);
   }
   const Variable loss = weighted_sum(losses, exit_weights_);

@@ -7,15 +7,9 @@
 #include <string>
 #include <string_view>
 
-#include "infer/policies/max_probability.h"
+#include "infer/policies/exit_view.h"
 
 namespace branchy {
-
-/// What one computed exit says of one sample. Both after the exit's temperature.
-struct ExitView {
-  std::span<const float> logits;  ///< [classes]
-  Prediction prediction;          ///< of `logits`; carries the exit's number
-};
 
 /// What is known of a sample beside the exits computed so far.
 struct SampleContext {
@@ -35,17 +29,22 @@ struct Decision {
                       ///< lie before the one that was computed last
 };
 
+/// What `decide` looks at of the exits before the current one.
+enum class PolicyMemory { kNone, kPredictions, kLogits };
+
 /// A pure function of what it is given; thread-safe. The runner (PolicyRunner) and the evaluation
 /// on stored logits call the same one, so both decide alike.
 class ExitPolicy {
  public:
   virtual ~ExitPolicy() = default;
 
-  /// What `parse_policy` takes, e.g. "max-probability:0.9,0.85".
+  /// What `parse_policy` takes, e.g. "max-probability:0.9+0.85".
   [[nodiscard]] virtual std::string text() const = 0;
   [[nodiscard]] virtual bool needs_scores() const { return false; }
   /// Whether it needs `SampleContext::all`: such a policy cannot be executed, only evaluated.
   [[nodiscard]] virtual bool looks_ahead() const { return false; }
+  /// What a server behind a cut must be told of the exits before it. Logits do not travel.
+  [[nodiscard]] virtual PolicyMemory memory() const { return PolicyMemory::kLogits; }
   /// Whether an early exit is computed when the sample gets there; skipping never stops a sample.
   /// The final exit is always computed by samples that get there.
   [[nodiscard]] virtual bool computes(std::int64_t /*exit*/,

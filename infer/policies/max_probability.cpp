@@ -1,54 +1,32 @@
 #include "infer/policies/max_probability.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 
-#include <algorithm>
-#include <cmath>
+#include <memory>
+#include <utility>
 
-#include "core/error.h"
+#include "infer/policies/policy_reader.h"
 
 namespace branchy {
 
-Prediction predict(std::int64_t exit, std::span<const float> logits) {
-  if (logits.empty()) throw ShapeError("[max probability] no scores; expected one per class");
-  const auto largest = std::max_element(logits.begin(), logits.end());  // the first of equals
-  float sum = 0;
-  for (const float score : logits) sum += std::exp(score - *largest);
-  return {exit, largest - logits.begin(), 1.0F / sum};
+MaxProbabilityPolicy::MaxProbabilityPolicy(ExitThresholds thresholds)
+    : thresholds_(std::move(thresholds)) {}
+
+PolicyPtr MaxProbabilityPolicy::parse(PolicyReader& reader, std::int64_t num_exits) {
+  return std::make_shared<MaxProbabilityPolicy>(ExitThresholds(reader.numbers(), num_exits - 1));
 }
 
-std::vector<Prediction> predict_all(std::int64_t exit, const Tensor& logits) {
-  if (!logits.defined() || logits.shape().rank() != 2)
-    throw ShapeError(fmt::format("[max probability] scores are {}, expected [N, classes]",
-                                 logits.defined() ? logits.shape().to_string() : "undefined"));
-  const auto classes = static_cast<std::size_t>(logits.dim(1));
-  const auto values = logits.data();
-  std::vector<Prediction> predictions;
-  predictions.reserve(static_cast<std::size_t>(logits.dim(0)));
-  for (std::size_t row = 0; row < static_cast<std::size_t>(logits.dim(0)); ++row)
-    predictions.push_back(predict(exit, values.subspan(row * classes, classes)));
-  return predictions;
+std::string MaxProbabilityPolicy::text() const {
+  return fmt::format("{}:{}", kName, thresholds_.text());
 }
 
-const Prediction& most_confident(std::span<const Prediction> predictions) {
-  if (predictions.empty()) throw Error("[max probability] no exit was computed yet");
-  const Prediction* best = predictions.data();
-  for (const Prediction& candidate : predictions)
-    if (candidate.confidence > best->confidence || std::isnan(best->confidence)) best = &candidate;
-  return *best;
-}
-
-std::vector<float> resolve_thresholds(std::span<const float> given, std::int64_t num_early_exits) {
-  const auto count = static_cast<std::size_t>(num_early_exits);
-  for (const float threshold : given)
-    if (!(threshold >= 0.0F && threshold <= 1.0F))
-      throw ConfigError(
-          fmt::format("[threshold] {} is not a probability; give values from 0 to 1", threshold));
-  if (given.size() == count) return {given.begin(), given.end()};
-  if (given.size() == 1) return std::vector<float>(count, given[0]);
-  throw ConfigError(
-      fmt::format("[threshold] {} values for {} early exits; give one, or one for each",
-                  given.size(), num_early_exits));
+Decision MaxProbabilityPolicy::decide(std::span<const ExitView> seen,
+                                      const SampleContext& sample) const {
+  const Prediction& current = seen.back().prediction;
+  if (current.exit == sample.num_exits ||
+      should_exit(current.confidence, thresholds_.at(current.exit)))
+    return {Verdict::kExit, current};
+  return {};
 }
 
 }  // namespace branchy

@@ -46,26 +46,29 @@ MultiExitNetwork::Block block(std::int64_t number, const ConvStep& step, Rng& rn
   return {fmt::format("conv{}", number), "features.", std::move(layers)};
 }
 
-/// `convs` convolutions to 64 maps on an image of `size`, max pooling 2x2, linear.
-LayerPtr early_exit(std::int64_t in, std::int64_t convs, std::int64_t size, std::int64_t classes,
-                    Rng& rng) {
+/// Convolutions of the given widths, max pooling 2x2, linear.
+LayerPtr early_exit(const Shape& feature, const std::vector<std::int64_t>& widths,
+                    std::int64_t classes, Rng& rng) {
   auto layers = std::make_unique<Sequential>();
-  for (std::int64_t i = 0; i < convs; ++i)
-    add_conv_relu(*layers, fmt::format("conv{}", i + 1), {.in = i == 0 ? in : 64, .out = 64}, rng);
+  std::int64_t in = feature[1];
+  for (std::size_t i = 0; i < widths.size(); ++i) {
+    add_conv_relu(*layers, fmt::format("conv{}", i + 1), {.in = in, .out = widths[i]}, rng);
+    in = widths[i];
+  }
   layers->add("pool", std::make_unique<Pool2d>(PoolOp{.kind = PoolKind::kMax}));
   layers->add("flatten", std::make_unique<Flatten>());
-  const std::int64_t features = 64 * (size / 2) * (size / 2);
+  const std::int64_t features = in * (feature[2] / 2) * (feature[3] / 2);
   layers->add("fc", std::make_unique<Linear>(LinearParams{.in = features, .out = classes}, rng));
   return layers;
 }
 
-LayerPtr classifier(float dropout, std::int64_t classes, Rng& rng) {
-  constexpr std::int64_t kFeatures = 1024;  // 256x2x2
+LayerPtr classifier(const Shape& feature, float dropout, std::int64_t classes, Rng& rng) {
+  const std::int64_t features = feature.size();  // 256x2x2
   constexpr std::int64_t kHidden = 4096;
   auto layers = std::make_unique<Sequential>();
   layers->add("flatten", std::make_unique<Flatten>());
   layers->add("0", std::make_unique<Dropout>(dropout));
-  layers->add("1", std::make_unique<Linear>(LinearParams{.in = kFeatures, .out = kHidden}, rng));
+  layers->add("1", std::make_unique<Linear>(LinearParams{.in = features, .out = kHidden}, rng));
   layers->add("2", std::make_unique<Activation>(ActivationKind::kRelu));
   layers->add("3", std::make_unique<Dropout>(dropout));
   layers->add("4", std::make_unique<Linear>(LinearParams{.in = kHidden, .out = kHidden}, rng));
@@ -74,14 +77,22 @@ LayerPtr classifier(float dropout, std::int64_t classes, Rng& rng) {
   return layers;
 }
 
-std::vector<PaperExit> paper_exits(std::int64_t early_exits, std::int64_t classes) {
+std::vector<PaperExit> paper_exits(std::int64_t early_exits, std::int64_t classes,
+                                   FilterCounts& filters) {
   if (early_exits != 2)
     throw ConfigError(
         fmt::format("[alexnet] {} early exits; give 2 (as in Dong et al.), 0 for the plain "
                     "backbone, or places with exit-after or placement",
                     early_exits));
-  return {{1, [classes](Rng& rng) { return early_exit(64, 2, 8, classes, rng); }},
-          {2, [classes](Rng& rng) { return early_exit(192, 1, 4, classes, rng); }}};
+  const auto exit = [&filters, classes](std::int64_t number, std::int64_t convs) {
+    return [&filters, classes, number, convs](const Shape& feature, Rng& rng) {
+      std::vector<std::int64_t> widths;
+      for (std::int64_t i = 1; i <= convs; ++i)
+        widths.push_back(filters.of(fmt::format("exits.{}.conv{}", number, i), 64));
+      return early_exit(feature, widths, classes, rng);
+    };
+  };
+  return {{1, exit(1, 2)}, {2, exit(2, 1)}};
 }
 
 }  // namespace
@@ -89,16 +100,24 @@ std::vector<PaperExit> paper_exits(std::int64_t early_exits, std::int64_t classe
 // Five convolutions with three max poolings, then 1024-4096-4096-classes with dropout.
 std::unique_ptr<MultiExitNetwork> alexnet(const NetworkConfig& config, Rng& rng) {
   OptionReader options(config);
+  FilterCounts filters(options);
   const auto dropout = static_cast<float>(options.number("dropout", 0.5, 0.0, 0.99));
   NetworkParts parts{
+      .filters = filters,
       .input = Shape{1, 3, 32, 32},
       .blocks = {},
       .first_number = 1,
-      .paper_exits = [&](std::int64_t count) { return paper_exits(count, config.classes); },
-      .final_exit = [&](Rng& r) { return classifier(dropout, config.classes, r); },
+      .paper_exits =
+          [&](std::int64_t count) { return paper_exits(count, config.classes, filters); },
+      .final_exit = [&](const Shape& feature,
+                        Rng& r) { return classifier(feature, dropout, config.classes, r); },
       .final_prefix = "classifier."};
-  for (const ConvStep& step : kSteps)
+  std::int64_t in = 3;
+  for (ConvStep step : kSteps) {
+    step.in = in;
+    step.out = in = filters.of(fmt::format("features.{}", step.index), step.out);
     parts.blocks.push_back(block(std::ssize(parts.blocks) + 1, step, rng));
+  }
   return assemble(config, options, std::move(parts), rng);
 }
 

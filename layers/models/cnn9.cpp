@@ -34,33 +34,37 @@ Choices read(OptionReader& options) {
   return c;
 }
 
-std::vector<MultiExitNetwork::Block> trunk(const Choices& c, Rng& rng) {
+std::vector<MultiExitNetwork::Block> trunk(const Choices& c, FilterCounts& filters, Rng& rng) {
   std::vector<MultiExitNetwork::Block> blocks;
   std::int64_t in = 3;
   for (std::int64_t i = 0; i < kBlocks; ++i) {
-    const std::int64_t out = c.widths[static_cast<std::size_t>(i / kBlocksPerWidth)];
+    const std::string name = fmt::format("block{}", i + 1);
+    std::int64_t out = c.widths[static_cast<std::size_t>(i / kBlocksPerWidth)];
     const bool first_of_width = i > 0 && i % kBlocksPerWidth == 0;
     const bool last_of_width = i + 1 < kBlocks && (i + 1) % kBlocksPerWidth == 0;
     auto layers = std::make_unique<Sequential>();
     if (i == 0 && c.stem > 0) {
+      const std::int64_t stem = c.residual ? c.stem : filters.of(name + ".stem", c.stem);
       add_conv_bn_relu(*layers, {"stem", "stem_bn"},
-                       {.in = in, .out = c.stem, .kernel = 3, .padding = 1}, rng);
-      in = c.stem;
+                       {.in = in, .out = stem, .kernel = 3, .padding = 1}, rng);
+      in = stem;
     }
     if (first_of_width && c.pool_in_next)
       layers->add("pool", std::make_unique<Pool2d>(PoolOp{.kind = c.pool}));
     if (c.residual) {
-      layers->add("residual",
-                  std::make_unique<ResidualBlock>(ResidualBlockParams{.in = in, .out = out}, rng));
+      const std::int64_t inner = filters.of(name + ".residual.conv1", out);
+      layers->add("residual", std::make_unique<ResidualBlock>(
+                                  ResidualBlockParams{.in = in, .out = out, .inner = inner}, rng));
     } else {
-      add_conv_bn_relu(*layers, {"conv1", "bn1"}, {.in = in, .out = out, .kernel = 3, .padding = 1},
-                       rng);
+      const std::int64_t inner = filters.of(name + ".conv1", out);
+      out = filters.of(name + ".conv2", out);
+      add_conv_bn_relu(*layers, {"conv1", "bn1"},
+                       {.in = in, .out = inner, .kernel = 3, .padding = 1}, rng);
       add_conv_bn_relu(*layers, {"conv2", "bn2"},
-                       {.in = out, .out = out, .kernel = 3, .padding = 1}, rng);
+                       {.in = inner, .out = out, .kernel = 3, .padding = 1}, rng);
     }
     if (last_of_width && !c.pool_in_next)
       layers->add("pool", std::make_unique<Pool2d>(PoolOp{.kind = c.pool}));
-    const std::string name = fmt::format("block{}", i + 1);
     blocks.push_back({name, name + ".", std::move(layers)});
     in = out;
   }
@@ -73,23 +77,22 @@ std::vector<MultiExitNetwork::Block> trunk(const Choices& c, Rng& rng) {
 // too, is global average pooling and a linear layer.
 std::unique_ptr<MultiExitNetwork> cnn9(const NetworkConfig& config, Rng& rng) {
   OptionReader options(config);
+  FilterCounts filters(options);
   const Choices choices = read(options);
-  NetworkParts parts{.input = Shape{1, 3, 32, 32},
-                     .blocks = trunk(choices, rng),
-                     .first_number = 1,
-                     .final_exit = {}};
-  const auto head = [&](std::int64_t block, Rng& r) {
-    const std::int64_t width = choices.widths[static_cast<std::size_t>((block - 1) / 3)];
-    return exit_head("light", Shape{1, width, 1, 1}, config.classes, r);
+  const auto head = [&](const Shape& feature, Rng& r) {
+    return exit_head("light", feature, config.classes, r);
   };
-  parts.final_exit = [head](Rng& r) { return head(kBlocks, r); };
+  NetworkParts parts{.filters = filters,
+                     .input = Shape{1, 3, 32, 32},
+                     .blocks = trunk(choices, filters, rng),
+                     .first_number = 1,
+                     .final_exit = head};
   parts.paper_exits = [head](std::int64_t count) {
     if (count != kBlocks - 1)
       throw ConfigError(fmt::format(
           "[cnn9] {} early exits; give 8 (MEM), exit-after with one block (SEM), or 0", count));
     std::vector<PaperExit> exits;
-    for (std::int64_t block = 1; block <= count; ++block)
-      exits.push_back({block, [head, block](Rng& r) { return head(block, r); }});
+    for (std::int64_t block = 1; block <= count; ++block) exits.push_back({block, head});
     return exits;
   };
   return assemble(config, options, std::move(parts), rng);

@@ -17,6 +17,7 @@ namespace branchy {
 ///             feature to exits 3 and 6, previous sends a quarter of it
 ///   skips     none, or residual: the sum with the block's input (a projection where widths change)
 ///   stem      channels of a convolution before block 1 (0: none)
+///   filters   of any convolution; with skips, of the first one of each block
 ///   exit, exit-after, placement: network_parts.h. Input [1,3,32,32].
 [[nodiscard]] std::unique_ptr<MultiExitNetwork> cnn9(const NetworkConfig& config, Rng& rng);
 

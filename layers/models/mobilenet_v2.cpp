@@ -47,10 +47,13 @@ struct Variant {
   [[nodiscard]] std::int64_t last_channels() const { return scaled(1280, std::max(1.0, width)); }
 };
 
-std::vector<MultiExitNetwork::Block> trunk(const Variant& variant, Rng& rng) {
+std::vector<MultiExitNetwork::Block> trunk(const Variant& variant, FilterCounts& filters,
+                                           Rng& rng) {
   std::vector<MultiExitNetwork::Block> blocks;
   const auto name = [&] { return fmt::format("features.{}", blocks.size()); };
   std::int64_t in = scaled(32, variant.width);
+  // Narrow networks add the stem to the first block's result.
+  if (in != scaled(kStages[0].channels, variant.width)) in = filters.of("features.0.0", in);
   blocks.push_back(conv_bn_relu6(
       name(),
       {.in = 3, .out = in, .kernel = 3, .stride = variant.small_images ? 1 : 2, .padding = 1},
@@ -59,15 +62,18 @@ std::vector<MultiExitNetwork::Block> trunk(const Variant& variant, Rng& rng) {
     const bool keeps_size = variant.small_images && stage.channels == 24;
     const std::int64_t out = scaled(stage.channels, variant.width);
     for (std::int64_t i = 0; i < stage.repeats; ++i) {
-      const InvertedResidualParams params{.in = in,
-                                          .out = out,
-                                          .stride = i == 0 && !keeps_size ? stage.stride : 1,
-                                          .expansion = stage.expansion};
+      InvertedResidualParams params{.in = in,
+                                    .out = out,
+                                    .stride = i == 0 && !keeps_size ? stage.stride : 1,
+                                    .expansion = stage.expansion};
+      if (stage.expansion > 1)
+        params.hidden = filters.of(name() + ".conv.0.0", in * stage.expansion);
       blocks.push_back({name(), name() + ".", std::make_unique<InvertedResidual>(params, rng)});
       in = out;
     }
   }
-  blocks.push_back(conv_bn_relu6(name(), {.in = in, .out = variant.last_channels()}, rng));
+  const std::int64_t last = filters.of(name() + ".0", variant.last_channels());
+  blocks.push_back(conv_bn_relu6(name(), {.in = in, .out = last}, rng));
   return blocks;
 }
 
@@ -87,19 +93,21 @@ LayerPtr classifier(std::int64_t channels, float dropout, std::int64_t classes, 
 std::unique_ptr<MultiExitNetwork> mobilenet_v2(const NetworkConfig& config, Rng& rng) {
   constexpr std::int64_t kCifarSide = 32;
   OptionReader options(config);
+  FilterCounts filters(options);
   const std::int64_t side = options.integer("input", 224, 32, 4096);
   const std::string name = side == kCifarSide ? options.choice("variant", {"cifar", "imagenet"})
                                               : options.choice("variant", {"imagenet", "cifar"});
   const Variant variant{options.number("width", 1.0, 0.05, 8.0), name == "cifar"};
   const auto dropout = static_cast<float>(options.number("dropout", 0.2, 0.0, 0.99));
-  const std::int64_t channels = variant.last_channels();
-  NetworkParts parts{
-      .input = Shape{1, 3, side, side},
-      .blocks = trunk(variant, rng),
-      .default_exit = "bnpool",
-      .final_exit = [&](Rng& r) { return classifier(channels, dropout, config.classes, r); }};
+  NetworkParts parts{.filters = filters,
+                     .input = Shape{1, 3, side, side},
+                     .blocks = trunk(variant, filters, rng),
+                     .default_exit = "bnpool",
+                     .final_exit = [&](const Shape& feature, Rng& r) {
+                       return classifier(feature[1], dropout, config.classes, r);
+                     }};
   // The authors place branches in the network for ImageNet, whatever the classes of their data.
-  if (!variant.small_images) parts.final_count = channels * 1000 + 1000;
+  if (!variant.small_images) parts.final_count = variant.last_channels() * 1000 + 1000;
   return assemble(config, options, std::move(parts), rng);
 }
 

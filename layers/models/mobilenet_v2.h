@@ -14,6 +14,7 @@ namespace branchy {
 ///              (by default where input is 32)
 ///   width      multiplier of the channels (1)
 ///   dropout    before the last linear layer (0.2)
+///   filters    hidden channels of a block by its expansion; the stem; the last convolution
 ///   exit       bnpool (the branch of Pacheco et al.), light, flatten: exit_head.h
 ///   placement, exit-after: network_parts.h. `flops` counts with a head of 1000 classes, as
 ///              Pacheco et al. do, in the cifar variant with the network's own.

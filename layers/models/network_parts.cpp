@@ -40,6 +40,13 @@ std::vector<std::int64_t> places_by_hand(const NetworkParts& parts, OptionReader
   return after;
 }
 
+Shape shape_after(const NetworkParts& parts, std::int64_t num_blocks) {
+  Shape shape = parts.input;
+  for (std::int64_t i = 0; i < num_blocks; ++i)
+    shape = parts.blocks[static_cast<std::size_t>(i)].layer->output_shape(shape);
+  return shape;
+}
+
 std::vector<std::int64_t> places_by_rule(const NetworkParts& parts, const std::string& rule,
                                          std::int64_t num_exits) {
   const auto cumulative = cumulative_counts(parts.blocks, parts.input);
@@ -48,19 +55,11 @@ std::vector<std::int64_t> places_by_rule(const NetworkParts& parts, const std::s
     final_count = *parts.final_count;
   } else if (rule != "every-block") {
     Rng unused(0);  // the count does not depend on the weights
-    Shape shape = parts.input;
-    for (const auto& block : parts.blocks) shape = block.layer->output_shape(shape);
-    final_count = parts.final_exit(unused)->cost(shape).pthflops;
+    const Shape shape = shape_after(parts, std::ssize(parts.blocks));
+    final_count = parts.final_exit(shape, unused)->cost(shape).pthflops;
   }
   return place_exits(parse_placement_rule(rule), cumulative, cumulative.back() + final_count,
                      num_exits);
-}
-
-Shape shape_after(const NetworkParts& parts, std::int64_t num_blocks) {
-  Shape shape = parts.input;
-  for (std::int64_t i = 0; i < num_blocks; ++i)
-    shape = parts.blocks[static_cast<std::size_t>(i)].layer->output_shape(shape);
-  return shape;
 }
 
 /// The early exits that the options ask for, still to be made.
@@ -93,8 +92,9 @@ std::vector<PaperExit> wanted_exits(const NetworkConfig& config, OptionReader& o
   std::vector<PaperExit> exits;
   exits.reserve(after.size());
   for (const std::int64_t place : after)
-    exits.push_back({place, [kind, shape = shape_after(parts, place), classes = config.classes](
-                                Rng& rng) { return exit_head(kind, shape, classes, rng); }});
+    exits.push_back({place, [kind, classes = config.classes](const Shape& feature, Rng& rng) {
+                       return exit_head(kind, feature, classes, rng);
+                     }});
   return exits;
 }
 
@@ -108,15 +108,15 @@ std::unique_ptr<MultiExitNetwork> assemble(NetworkConfig config, OptionReader& o
     exits.push_back({.name = name,
                      .state_prefix = name + ".",
                      .after_block = exit.after_block,
-                     .layer = exit.make(rng)});
+                     .layer = exit.make(shape_after(parts, exit.after_block), rng)});
   }
   config.early_exits = std::ssize(exits);
   exits.push_back({.name = "final",
                    .state_prefix = parts.final_prefix,
                    .after_block = std::ssize(parts.blocks),
-                   .layer = parts.final_exit(rng)});
+                   .layer = parts.final_exit(shape_after(parts, std::ssize(parts.blocks)), rng)});
   return std::make_unique<MultiExitNetwork>(std::move(config), parts.input, std::move(parts.blocks),
-                                            std::move(exits));
+                                            std::move(exits), parts.filters.finish());
 }
 
 void require_no_exits(const NetworkConfig& config) {

@@ -11,6 +11,7 @@ namespace branchy {
 /// and 8), anything else throws ConfigError unless the options give other places. Block 0 is the
 /// stem, then the residual blocks. Input [1,3,32,32]. Options:
 ///   shortcut   projection (Dong et al.), or option-a: no parameters (He et al.; published weights)
+///   filters    of the first convolution of each block, filter_counts.h
 ///   exit, exit-after, placement: network_parts.h
 [[nodiscard]] std::unique_ptr<MultiExitNetwork> resnet44(const NetworkConfig& config, Rng& rng);
 

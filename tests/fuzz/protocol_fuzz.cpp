@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "infer/protocol.h"
+#include "infer/request_check.h"
 
 namespace {
 
@@ -17,6 +18,18 @@ void require_consistent(const std::vector<branchy::WireTensor>& tensors) {
     const std::int64_t implied = branchy::implied_bytes(tensor.datatype, tensor.shape, tensor.name);
     if (static_cast<std::size_t>(implied) != tensor.bytes.size()) std::abort();
   }
+}
+
+// What passes the check has one main input, as many rows everywhere and no empty dimension.
+void require_checked(const branchy::InferRequest& request, const branchy::ModelDescription& model) {
+  branchy::check_inputs(request, model);
+  int num_main = 0;
+  for (const branchy::WireTensor& input : request.inputs) {
+    if (!input.name.starts_with("edge_")) ++num_main;
+    if (input.shape.front() != request.inputs.front().shape.front() || input.bytes.empty())
+      std::abort();
+  }
+  if (num_main != 1) std::abort();
 }
 
 }  // namespace
@@ -29,10 +42,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::optional<std::string_view> header;
   if (input.front() != '-') header = input.substr(0, line);
   const std::string_view body = input.substr(line + 1);
-  const std::vector<branchy::TensorDescription> inputs = {{"image", "UINT8", {-1, 3, 2, 2}},
-                                                          {"feature@b1", "FP32", {-1, 4, 2, 2}}};
+  const std::vector<branchy::TensorDescription> inputs = {
+      {"image", "UINT8", {-1, 3, 2, 2}},
+      {"feature@b1", "FP32", {-1, 4, 2, 2}},
+      {"code@b1", "UINT8", {-1, -1}},
+      {"edge_class", "INT32", {-1, 2}, true},
+      {"edge_confidence", "FP32", {-1, 2}, true}};
   try {
-    require_consistent(branchy::parse_infer_request(body, header, inputs).inputs);
+    const branchy::InferRequest request = branchy::parse_infer_request(body, header, inputs);
+    require_consistent(request.inputs);
+    require_checked(request, {.name = "m", .inputs = inputs, .outputs = {}});
   } catch (const branchy::HttpError&) {
   }
   try {

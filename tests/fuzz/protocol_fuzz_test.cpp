@@ -33,7 +33,13 @@ TEST(ProtocolFuzz, MutatedMessagesAreParsedOrRefused) {
       R"("outputs":[{"name":"a","parameters":{"binary_data":false,"k":1.5e3}}]})";
   ModelDescription model{.name = "m", .inputs = {}, .outputs = {}};
   model.inputs.push_back({"image", "UINT8", {-1, 3, 2, 2}});
+  InferRequest coded;
+  coded.parameters["policy"] = std::string("p-tar:0.8,active=2");
+  coded.inputs.push_back(uint8_tensor("code@b1", {1, 5}, std::vector<std::uint8_t>{9, 0, 1, 2, 3}));
+  coded.inputs.push_back(int32_tensor("edge_class", {1, 2}, std::vector<std::int32_t>{-1, 3}));
+  coded.inputs.push_back(fp32_tensor("edge_confidence", {1, 2}, std::vector<float>{0, 0.5F}));
   const std::vector<test::Bytes> seeds = {
+      seed(build_infer_request(coded)),
       seed(build_infer_request(request)),
       seed(build_infer_response(response, {})),
       seed(build_infer_response(response, request)),

@@ -21,7 +21,11 @@ class FakeBackend final : public InferBackend {
  public:
   [[nodiscard]] ModelDescription describe() const override {
     return {.name = "net",
-            .inputs = {{"image", "UINT8", {-1, 3, 2, 2}}, {"feature@b1", "FP32", {-1, 4, 1, 1}}},
+            .inputs = {{"image", "UINT8", {-1, 3, 2, 2}},
+                       {"feature@b1", "FP32", {-1, 4, 1, 1}},
+                       {"code@b1", "UINT8", {-1, -1}},
+                       {"edge_class", "INT32", {-1, 2}, true},
+                       {"edge_confidence", "FP32", {-1, 2}, true}},
             .outputs = {{"logits", "FP32", {-1, 3}}}};
   }
   [[nodiscard]] InferResponse infer(const InferRequest& request) override {
@@ -32,14 +36,17 @@ class FakeBackend final : public InferBackend {
     response.parameters["compute_ms"] = 1.25;
     response.outputs = {fp32_tensor("logits", {1, std::ssize(logits)}, logits),
                         int32_tensor("exit_index", {1}, std::vector<std::int32_t>{exit}),
-                        fp32_tensor("confidence", {1}, std::vector<float>{confidence})};
+                        fp32_tensor("confidence", {1}, std::vector<float>{confidence}),
+                        int32_tensor("last_exit", {1},
+                                     std::vector<std::int32_t>{last_exit == 0 ? exit : last_exit}),
+                        uint8_tensor("dropped", {1}, std::vector<std::uint8_t>{0})};
     return response;
   }
 
   InferRequest seen;
   std::string failure;
   std::vector<float> logits = {1, 5, 2};
-  std::int32_t exit = 3;
+  std::int32_t exit = 3, last_exit = 0;  // 0: as `exit`
   float confidence = 0.75F;
 };
 
@@ -187,21 +194,49 @@ class CloudClientTest : public CloudServiceTest {
 TEST_F(CloudClientTest, FeatureAndImageAreAnswered) {
   CloudClient client({"127.0.0.1", server_.port()}, model(), milliseconds(5000));
   const auto feature =
-      client.infer_feature(Tensor::full({1, 4, 1, 1}, 0.5F), std::vector<float>{0.1F});
+      client.infer_feature(Tensor::full({1, 4, 1, 1}, 0.5F), {.text = "p-tar:0.8"});
   ASSERT_TRUE(feature.ok()) << feature.failure().text;
   EXPECT_EQ(feature->logits, (std::vector<float>{1, 5, 2}));
   EXPECT_EQ(feature->exit, 3);
   EXPECT_EQ(feature->compute_ms, 1.25);
   EXPECT_GT(feature->bytes_sent, 16);
   EXPECT_GT(feature->round_trip_ms, 0);
-  EXPECT_EQ(parse_thresholds(*string_parameter(backend_->seen.parameters, "thresholds")),
-            std::vector<float>{0.1F});
+  EXPECT_EQ(string_parameter(backend_->seen.parameters, "policy"), "p-tar:0.8");
   EXPECT_EQ(fp32_values(backend_->seen.inputs.at(0)), std::vector<float>(4, 0.5F));
   backend_->exit = 1;
   const auto image = client.infer_image({1, 3, 2, 2}, std::vector<std::uint8_t>(12, 7), {});
   ASSERT_TRUE(image.ok()) << image.failure().text;
   EXPECT_EQ(image->exit, 1);
-  EXPECT_EQ(client.describe()->inputs.size(), 2U);
+  EXPECT_EQ(client.describe()->inputs.size(), 5U);
+  EXPECT_TRUE(client.describe()->inputs.back().optional);
+}
+
+TEST_F(CloudClientTest, WhatTheEdgeSawTravelsAndMayBeTheAnswer) {
+  CloudClient client({"127.0.0.1", server_.port()}, model(), milliseconds(5000));
+  const std::vector<ExitView> seen = {{.prediction = {2, 7, 0.5F}}};
+  backend_->exit = 2;
+  backend_->last_exit = 3;
+  const std::vector<std::byte> code(5, std::byte{9});
+  const auto answer = client.infer_code(code, {.text = "p-tar:0.8", .seen = seen});
+  ASSERT_TRUE(answer.ok()) << answer.failure().text;
+  EXPECT_EQ(answer->exit, 2);
+  EXPECT_EQ(answer->last_exit, 3);
+  ASSERT_EQ(backend_->seen.inputs.size(), 3U);
+  EXPECT_EQ(backend_->seen.inputs[0].shape, (std::vector<std::int64_t>{1, 5}));
+  EXPECT_EQ(int32_values(backend_->seen.inputs[1]), (std::vector<std::int32_t>{-1, 7}));
+  EXPECT_EQ(fp32_values(backend_->seen.inputs[2]), (std::vector<float>{0, 0.5F}));
+  backend_->exit = 1;
+  expect_failure(client.infer_code(code, {.text = "p-tar:0.8", .seen = seen}),
+                 FailureKind::kProtocol, "from exit 1");
+}
+
+TEST_F(CloudClientTest, AProbeIsAsLongAsItsPadding) {
+  CloudClient client({"127.0.0.1", server_.port()}, model(), milliseconds(5000));
+  const auto bare = client.probe(0);
+  const auto padded = client.probe(CloudClient::kMaxPadding);
+  ASSERT_TRUE(bare.ok() && padded.ok());
+  EXPECT_GE(padded->bytes, bare->bytes + 4096);
+  EXPECT_GT(padded->ms, 0);
 }
 
 TEST_F(CloudClientTest, BelievesNoWrongAnswer) {

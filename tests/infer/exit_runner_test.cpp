@@ -120,6 +120,43 @@ TEST_F(ExitRunnerTest, FeatureLeavesOutRemainingExits) {
   EXPECT_TRUE(same_bits(feature, runner.feature()));
 }
 
+TEST_F(ExitRunnerTest, ValuesOnTheWayAreThoseOfAPrefixAndChangeNothingBehindThem) {
+  const Tensor src = images(2);
+  const auto expected = all_exits(plan_, src);
+  for (const std::int64_t depth : {0, 1, 2, 5, 7, 9, 22}) {
+    ExitRunner prefix(Plan::lower(*network_, {0, depth, 1, 0}));
+    prefix.start(src);
+    const Tensor value = prefix.feature();
+    ExitRunner runner(plan_);
+    runner.start(src);
+    EXPECT_TRUE(same_bits(value, runner.value_after(depth))) << "depth " << depth;
+    EXPECT_TRUE(same_bits(value, runner.value_after(depth))) << "depth " << depth << ", again";
+    while (runner.has_next()) {
+      const ExitOutput output = runner.next_exit();
+      EXPECT_GE(plan_->exit_depth(output.exit), depth);
+      EXPECT_TRUE(same_bits(expected[static_cast<std::size_t>(output.exit - 1)], output.logits))
+          << "depth " << depth << ", exit " << output.exit;
+    }
+  }
+}
+
+TEST_F(ExitRunnerTest, TheValueBehindAnExitIsStillThereAfterIt) {
+  const Tensor src = images(2);
+  const auto expected = all_exits(plan_, src);
+  ExitRunner runner(plan_);
+  runner.start(src);
+  runner.run_to(2);
+  const Tensor value = runner.value_after(plan_->exit_depth(2));
+  EXPECT_EQ(runner.next_exit().exit, 3) << "exit 2 is not ahead again";
+  ExitRunner other(plan_);
+  other.start_after(plan_->exit_depth(2), value);
+  EXPECT_TRUE(same_bits(expected[2], other.run_to(3).logits));
+  expect_error<Error>([&] { runner.value_after(plan_->exit_depth(2)); },
+                      {"after 5", "behind 9 of 22"});
+  expect_error<Error>([&] { runner.value_after(99); }, {"after 99", "of 22"});
+  expect_error<Error>([&] { ExitRunner(plan_).value_after(0); }, {"call start first"});
+}
+
 TEST_F(ExitRunnerTest, AsksTheSystemForNoMemoryAfterTheFirstRequest) {
   ExitRunner runner(plan_);
   const Tensor src = images(4);

@@ -82,6 +82,9 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"predictor_plain", {"exit_predictor", 2, 0, {{"kind", "plain"}}}},
         Case{"predictor_fc", {"exit_predictor", 2, 0, {{"kind", "fc"}}}},
         Case{"predictor_lenet", {"exit_predictor", 2, 0, {{"kind", "lenet"}}}},
+        Case{"predictor_feature", {"exit_predictor", 2, 0, {{"kind", "feature"}}}},
+        Case{"predictor_photos",
+             {"exit_predictor", 5, 0, {{"kind", "feature"}, {"channels", "24"}, {"size", "56"}}}},
         Case{"codec", {"feature_codec", 10, 0, {}}}),
     [](const auto& instance) { return instance.param.label; });
 

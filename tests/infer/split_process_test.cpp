@@ -8,10 +8,13 @@
 #include "core/threads.h"
 #include "data/dataset.h"
 #include "data/synth.h"
+#include "infer/adapt_table.h"
 #include "infer/exit_runner.h"
+#include "infer/layer_times.h"
 #include "infer/model.h"
 #include "infer/pixel_input.h"
 #include "infer/policies/max_probability.h"
+#include "infer/policies/policy_record.h"
 #include "tests/infer/plan_fixtures.h"
 #include "tests/support/child_process.h"
 #include "tests/support/temporary_directory.h"
@@ -35,10 +38,15 @@ class SplitProcess : public testing::Test {
   void SetUp() override {
     set_num_threads(1);  // two threads that spin on a busy machine take minutes
     write_data(kNumImages);
-    const std::int64_t cut = network_->exit(2).after_block;
+    save_all(2);
+  }
+
+  /// Both sides, cut at an early exit, and the whole network.
+  void save_all(std::int64_t exit) {
+    const std::int64_t cut = network_->exit(exit).after_block;
     const NetworkPart whole = network_->whole();
-    save("edge", {0, cut, 1, 2}, cut);
-    save("cloud", {0, whole.end_block, 3, 3}, cut);
+    save("edge", {0, cut, 1, exit}, cut);
+    save("cloud", {0, whole.end_block, exit + 1, 3}, cut);
     save("whole", whole, 0);
   }
 
@@ -53,6 +61,8 @@ class SplitProcess : public testing::Test {
     info.part = part;
     info.mean = kCifar10Normalization.mean;
     info.std = kCifar10Normalization.std;
+    info.temperatures = temperatures_;
+    info.records = records_;
     if (cut > 0) info.cut = network_->blocks()[static_cast<std::size_t>(cut - 1)].name;
     save_model(model(name), *network_, info);
   }
@@ -78,13 +88,15 @@ class SplitProcess : public testing::Test {
   }
 
   std::unique_ptr<ChildProcess> start_edge(const std::string& threshold) {
-    return std::make_unique<ChildProcess>(
-        std::vector<std::string>{BRANCHY_EDGE, "--model", model("edge"), "--cloud",
-                                 "http://127.0.0.1:" + std::to_string(port_), "--threshold",
-                                 threshold, "--data", data(), "--out",
-                                 (directory_ / "results.jsonl").string(), "--threads", "1",
-                                 "--timeout-ms", "20000"},
-        directory_ / "edge.log");
+    return start_edge(std::vector<std::string>{"--threshold", threshold});
+  }
+  std::unique_ptr<ChildProcess> start_edge(const std::vector<std::string>& options) {
+    std::vector<std::string> words{BRANCHY_EDGE, "--model", model("edge"), "--cloud",
+                                   "http://127.0.0.1:" + std::to_string(port_), "--data", data(),
+                                   "--out", (directory_ / "results.jsonl").string(), "--threads",
+                                   "1", "--timeout-ms", "20000", "--json"};
+    words.insert(words.end(), options.begin(), options.end());
+    return std::make_unique<ChildProcess>(words, directory_ / "edge.log");
   }
 
   /// Waits until the cloud has answered a few requests.
@@ -122,7 +134,8 @@ class SplitProcess : public testing::Test {
       auto& image = all.emplace_back();
       while (runner.has_next()) {
         const ExitOutput output = runner.next_exit();
-        image.push_back(predict_all(output.exit, output.logits)[0]);
+        image.push_back(
+            predict_all(output.exit, output.logits, whole.info.temperature(output.exit))[0]);
       }
     }
     return all;
@@ -130,6 +143,8 @@ class SplitProcess : public testing::Test {
 
   test::TemporaryDirectory directory_;
   std::unique_ptr<MultiExitNetwork> network_ = test::lived_in_network(2);
+  std::vector<float> temperatures_;
+  std::map<std::string, std::string> records_;
   int port_ = 0;
 };
 
@@ -172,6 +187,99 @@ TEST_F(SplitProcess, AnswersLikeTheWholeNetworkInOneProcess) {
   for (std::size_t exit = 1; exit <= 3; ++exit) EXPECT_GT(taken[exit], 0) << "exit " << exit;
   cloud->signal(SIGTERM);
   EXPECT_EQ(cloud->wait(kPatience), 0) << read_text(directory_ / "cloud.log");
+}
+
+TEST_F(SplitProcess, TheModelsOwnPolicyAndTemperaturesHoldOnBothSides) {
+  temperatures_ = {30.0F, 20.0F, 50.0F};
+  ModelInfo info;
+  write_policy_record(info, {.text = "p-tar:0.9",
+                             .choice = "budget",
+                             .select_on = "val",
+                             .data_checksum = "c",
+                             .cache_digest = "d",
+                             .temperatures = temperatures_});
+  records_ = info.records;
+  for (const std::int64_t cut_exit : {1, 2}) {
+    save_all(cut_exit);
+    const auto expected = local_predictions();
+    const auto cloud = start_cloud();
+    const auto edge = start_edge(std::vector<std::string>{});
+    ASSERT_EQ(edge->wait(kPatience), 0) << edge_log();
+    const auto lines = results();
+    ASSERT_EQ(lines.size(), expected.size());
+    std::array<int, 4> taken{};
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+      if (on_the_edge(expected[i], {0.9F, 0.9F})) continue;
+      std::size_t exit = 0;
+      while (exit < 2 && !should_exit(expected[i][exit].confidence, 0.9F)) ++exit;
+      const bool sure = should_exit(expected[i][exit].confidence, 0.9F);
+      const Prediction& answer = sure ? expected[i][exit] : most_confident(expected[i]);
+      EXPECT_EQ(lines[i].at("exit"), answer.exit) << lines[i];
+      EXPECT_EQ(lines[i].at("class"), answer.label) << lines[i];
+      EXPECT_NEAR(lines[i].at("confidence").get<float>(), answer.confidence, 1e-5);
+      EXPECT_EQ(lines[i].value("last_exit", answer.exit), exit + 1) << lines[i];
+      ++taken[exit + 1];
+    }
+    EXPECT_GT(taken[3], 0);
+    cloud->signal(SIGTERM);
+    EXPECT_EQ(cloud->wait(kPatience), 0);
+  }
+}
+
+TEST_F(SplitProcess, AdaptTakesThePolicyOfTheBandwidth) {
+  ModelInfo info;
+  AdaptTable({{.bits_per_second = 1e3, .policy = "fixed:1"},
+              {.bits_per_second = 1e5, .policy = "fixed:3"}},
+             30)
+      .store(info);
+  records_ = info.records;
+  save_all(2);
+  const auto cloud = start_cloud();
+  const auto fast = start_edge(std::vector<std::string>{"--adapt"});
+  ASSERT_EQ(fast->wait(kPatience), 0) << edge_log();
+  for (const auto& line : results()) {
+    EXPECT_EQ(line.at("policy"), "fixed:3") << "loopback is faster than that";
+    EXPECT_GT(line.at("bits_per_second").get<double>(), 1e5);
+    EXPECT_EQ(line.at("where"), "cloud");
+  }
+  const auto summary = nlohmann::json::parse(read_text(directory_ / "edge.log.out"));
+  EXPECT_EQ(summary.at("policies"), (nlohmann::json{{"fixed:3", 60}})) << summary;
+  const auto slow = start_edge({"--adapt", "--bandwidth-mbit", "0.05"});
+  ASSERT_EQ(slow->wait(kPatience), 0) << edge_log();
+  for (const auto& line : results()) {
+    EXPECT_EQ(line.at("policy"), "fixed:1");
+    EXPECT_EQ(line.at("where"), "edge");
+    EXPECT_EQ(line.at("bits_per_second"), 5e4);
+  }
+  records_.clear();
+  save_all(2);
+  const auto none = start_edge(std::vector<std::string>{"--adapt"});
+  EXPECT_EQ(none->wait(kPatience), 2) << edge_log();
+}
+
+TEST_F(SplitProcess, MeasureWritesTheTimesOfEachSidesParts) {
+  const auto measure = [&](const char* program, const std::string& side) {
+    const auto file = directory_ / (side + ".json");
+    ChildProcess process({program, "--model", model(side), "--threads", "1", "--repeat", "3",
+                          "--measure", file.string()},
+                         directory_ / "measure.log");
+    EXPECT_EQ(process.wait(kPatience), 0) << read_text(directory_ / "measure.log");
+    return load_layer_times(file);
+  };
+  const LayerTimes edge = measure(BRANCHY_EDGE, "edge");
+  const auto cut = static_cast<std::size_t>(network_->exit(2).after_block);
+  EXPECT_EQ(edge.network, "resnet44");
+  EXPECT_EQ(edge.runs, 3);
+  ASSERT_EQ(edge.blocks.size(), cut);
+  EXPECT_EQ(edge.blocks.back().name, network_->blocks()[cut - 1].name);
+  EXPECT_EQ(edge.exits.size(), 2U);
+  ASSERT_EQ(edge.trunk.size(), 2U);
+  for (const auto& block : edge.blocks) EXPECT_GT(block.ms, 0) << block.name;
+  const LayerTimes cloud = measure(BRANCHY_CLOUD, "cloud");
+  EXPECT_EQ(cloud.blocks.size(), network_->blocks().size());
+  EXPECT_EQ(cloud.trunk.size(), 3U);
+  ASSERT_EQ(cloud.exits.size(), 1U);
+  EXPECT_TRUE(cloud.exits.contains(3));
 }
 
 TEST_F(SplitProcess, AKilledCloudLeavesDegradedAnswers) {

@@ -10,6 +10,7 @@
 #include "infer/edge_engine.h"
 #include "infer/pixel_input.h"
 #include "infer/plan_backend.h"
+#include "infer/policies/max_probability.h"
 #include "tests/infer/loopback.h"
 #include "tests/infer/plan_fixtures.h"
 #include "tests/support/temporary_directory.h"
@@ -62,6 +63,9 @@ class SplitServiceTest : public testing::Test {
     server_ = std::make_unique<HttpServer>(options, service_.quick_handler(), service_.handler());
     server_->start();
   }
+  static PolicyPtr policy_of(std::vector<float> thresholds) {
+    return std::make_shared<MaxProbabilityPolicy>(ExitThresholds(std::move(thresholds), 2));
+  }
   EdgeEngine engine(int port, std::vector<float> thresholds, bool cloud_only = false,
                     milliseconds timeout = milliseconds(10000)) {
     ServedModel model = edge_model();
@@ -69,7 +73,7 @@ class SplitServiceTest : public testing::Test {
         std::make_unique<CloudClient>(HttpUrl{"127.0.0.1", port}, cloud_model_for(model), timeout);
     return {std::move(model),
             std::move(cloud),
-            {std::move(thresholds), cloud_only},
+            {.policy = policy_of(std::move(thresholds)), .cloud_only = cloud_only},
             [this](const std::string& text) { warnings_.push_back(text); }};
   }
   // Predictions of all exits of the unsplit plan.
@@ -230,8 +234,8 @@ TEST(CircuitBreaker, PausesLongerWithEachFailedTrialAndForgetsAtSuccess) {
 
 TEST_F(SplitServiceTest, AnEdgeFileIsNoCloudFile) {
   EXPECT_THROW(PlanBackend(edge_model(), 4), ConfigError);
-  EXPECT_THROW(EdgeEngine(cloud_model(true), nullptr, {{0.5F, 0.5F}, false}, {}), ConfigError);
-  EXPECT_THROW(EdgeEngine(edge_model(), nullptr, {{0.5F}, false}, {}), ConfigError);
+  EXPECT_THROW(EdgeEngine(cloud_model(true), nullptr, {.policy = policy_of({0.5F})}, {}),
+               ConfigError);
 }
 
 }  // namespace

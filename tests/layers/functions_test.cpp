@@ -10,6 +10,7 @@
 #include "layers/add.h"
 #include "layers/binary_cross_entropy.h"
 #include "layers/concat.h"
+#include "layers/distillation_loss.h"
 #include "layers/dropout.h"
 #include "layers/scale_channels.h"
 #include "layers/softmax_cross_entropy.h"
@@ -161,6 +162,58 @@ TEST(SoftmaxCrossEntropy, NamesWrongLabels) {
   test::expect_error<DataError>(loss({0, 3}, 0.0F), {"3", "0 to 2"});
   test::expect_error<DataError>(loss({0, -1}, 0.0F), {"-1"});
   test::expect_error<ConfigError>(loss({0, 1}, 1.0F), {"smoothing"});
+}
+
+double reference_distillation(const Tensor& logits, const Tensor& teacher, double temperature) {
+  const auto classes = static_cast<std::size_t>(logits.dim(1));
+  double loss = 0.0;
+  for (std::size_t row = 0; row < logits.data().size(); row += classes) {
+    const auto softened = [&](const Tensor& values) {
+      std::vector<double> p;
+      double sum = 0.0;
+      for (std::size_t k = 0; k < classes; ++k) {
+        p.push_back(std::exp(static_cast<double>(values.data()[row + k]) / temperature));
+        sum += p.back();
+      }
+      for (double& value : p) value /= sum;
+      return p;
+    };
+    const std::vector<double> p = softened(teacher);
+    const std::vector<double> q = softened(logits);
+    for (std::size_t k = 0; k < classes; ++k) loss += p[k] * std::log(p[k] / q[k]);
+  }
+  return temperature * temperature * loss / static_cast<double>(logits.dim(0));
+}
+
+TEST(DistillationLoss, EqualsItsDefinitionAndDifferentiatesTheStudent) {
+  Tensor logits = test::random_tensor(Shape{3, 5}, 12);
+  Tensor teacher = test::random_tensor(Shape{3, 5}, 13);
+  for (float& value : teacher.mutable_data()) value *= 4.0F;
+  for (const float temperature : {0.5F, 1.0F, 3.0F}) {
+    const double loss = distillation_loss(Variable(logits), teacher, temperature).value().item();
+    EXPECT_NEAR(loss, reference_distillation(logits, teacher, temperature), 1e-5);
+    expect_numeric_gradients(
+        {logits}, [&](const auto& v) { return distillation_loss(v[0], teacher, temperature); });
+  }
+  EXPECT_EQ(distillation_loss(Variable(logits), logits, 3.0F).value().item(), 0.0F);
+}
+
+TEST(DistillationLoss, StaysFiniteForExtremeLogitsAndRefusesTheRest) {
+  const Variable logits(Tensor::from(Shape{1, 2}, std::vector<float>{1e4F, -1e4F}), true);
+  const Tensor teacher = Tensor::from(Shape{1, 2}, std::vector<float>{-1e4F, 1e4F});
+  const Variable loss = distillation_loss(logits, teacher, 1.0F);
+  EXPECT_NEAR(loss.value().item(), 2e4, 1.0);
+  loss.backward();
+  EXPECT_EQ(logits.grad().data()[0], 1.0F);
+  test::expect_error<ShapeError>(
+      [&] {
+        static_cast<void>(distillation_loss(logits, Tensor::zeros(Shape{2, 1}), 1.0F));
+      },
+      {"[1,2]", "[2,1]"});
+  for (const float temperature : {0.0F, -1.0F, std::nanf("")})
+    test::expect_error<ConfigError>(
+        [&] { static_cast<void>(distillation_loss(logits, teacher, temperature)); },
+        {"temperature"});
 }
 
 TEST(BinaryCrossEntropy, EqualsItsDefinition) {

@@ -108,6 +108,39 @@ TEST(ExitPredictor, HasThePrintedCounts) {
                                   {"exit_predictor", "2 early exits", "give 0"});
 }
 
+TEST(ExitPredictor, ReadsAFeatureOfAnyNetwork) {
+  struct Row {
+    const char *channels, *size;
+    std::int64_t scores, ptflops, parameters, blocks;
+  };
+  // By hand: pooling, then for each stage pool + depth-wise + BN + ReLU + excitation + point-wise +
+  // BN + ReLU, and the head 512-64-scores.
+  for (const Row& row : {Row{"16", "32", 2, 291966, 59072, 4},  // ResNet44 after the stem
+                         Row{"24", "56", 5, 241835, 56488, 3},      // MobileNetV2 after block 2
+                         Row{"64", "8", 1, 261601, 63633, 2},            // AlexNet after the first pooling
+                         Row{"160", "7", 0, 0, 0, 0}}) {
+    const Options options{{"kind", "feature"}, {"channels", row.channels}, {"size", row.size}};
+    if (row.scores == 0) {
+      test::expect_error<ConfigError>(
+          [&] { static_cast<void>(make("exit_predictor", 2, options)); }, {"size", "7", "even"});
+      continue;
+    }
+    const auto network = make("exit_predictor", row.scores, options);
+    EXPECT_EQ(whole(*network).ptflops, row.ptflops) << row.channels;
+    EXPECT_EQ(whole(*network).parameters, row.parameters) << row.channels;
+    EXPECT_EQ(std::ssize(network->blocks()), row.blocks) << row.channels;
+    const NoGradGuard guard;
+    const auto scores = network->forward(
+        Variable(Tensor::zeros(network->input_shape().with_batch(3))), {.mode = Mode::kEval});
+    EXPECT_EQ(scores.at(0).shape(), (Shape{3, row.scores})) << row.channels;
+  }
+  test::expect_error<ConfigError>(
+      [] {
+        static_cast<void>(make("exit_predictor", 2, {{"kind", "fc"}, {"channels", "16"}}));
+      },
+      {"channels"});
+}
+
 TEST(PredictorStage, RefusesOddImages) {
   Rng rng(1);
   PredictorStage stage({.in = 8, .out = 16}, rng);

@@ -90,6 +90,27 @@ TEST_F(TrainerTest, ResumesBitForBitFromTheMiddleOfAnEpoch) {
     EXPECT_EQ(column(whole.out / "metrics.csv", index), column(parts.out / "metrics.csv", index));
 }
 
+TEST_F(TrainerTest, SelfDistillationChangesTheEarlyExitsAndResumesBitForBit) {
+  TrainOptions plain = options("plain");
+  plain.max_steps = 4;
+  Trainer(plain, false).run();
+  TrainOptions whole = options("distilled");
+  whole.hyper.distill = 0.5;
+  whole.max_steps = 4;
+  Trainer(whole, false).run();
+  TrainOptions parts = whole;
+  parts.out = folder_ / "parts";
+  parts.max_steps = 2;
+  Trainer(parts, false).run();
+  parts.max_steps = 4;
+  Trainer(parts, true).run();
+  expect_same_tensors(whole.out / "last.safetensors", parts.out / "last.safetensors");
+  const auto exit_bias = [](const TrainOptions& o) {
+    return SafetensorsFile(o.out / "last.safetensors").tensor("exits.1.fc.bias").data()[0];
+  };
+  EXPECT_NE(exit_bias(plain), exit_bias(whole));
+}
+
 TEST_F(TrainerTest, RefusesToOverwriteARun) {
   TrainOptions o = options("taken");
   o.max_steps = 1;
@@ -107,6 +128,11 @@ TEST_F(TrainerTest, WhatIsRefusedLeavesNoFolder) {
   refuses("--lr", [](TrainOptions& o) { o.hyper.rate = -1.0; });
   refuses("/nonexistent", [](TrainOptions& o) { o.data = "cifar10:/nonexistent"; });
   refuses("early exits", [](TrainOptions& o) { o.network.early_exits = 5; });
+  refuses("--distill 0.5", [](TrainOptions& o) {
+    o.network.early_exits = 0;
+    o.hyper.distill = 0.5;
+  });
+  refuses("--distill-temperature", [](TrainOptions& o) { o.hyper.distill_temperature = 0.0; });
   refuses("absent", [](TrainOptions& o) {
     o.init = "absent";
     o.weights.normalize = "cifar10";
