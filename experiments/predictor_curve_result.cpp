@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "core/atomic_file.h"
@@ -54,6 +55,27 @@ std::string label_of(const CurvePredictor& predictor) {
                      static_cast<double>(predictor.operations) / kMillion);
 }
 
+/// The panel around the predictors and what early exits alone do at their thresholds.
+PlotPanel detail_of(PlotPanel panel, const PredictorCurve& curve) {
+  std::vector<PlotPoint> shown;
+  float lowest = 1.0F;
+  for (const CurvePredictor& p : curve.predictors) {
+    lowest = std::min(lowest, p.lambda);
+    for (const PolicyOutcome& outcome : {p.test.with, p.test.without})
+      shown.push_back({.x = outcome.device_operations / kMillion, .y = 100.0 * outcome.accuracy});
+  }
+  const auto [left, right] = std::ranges::minmax(shown, {}, &PlotPoint::x);
+  const auto [low, high] = std::ranges::minmax(shown, {}, &PlotPoint::y);
+  constexpr double kMargin = 0.05;  // of a point of accuracy
+  panel.x.min = std::floor(left.x);
+  panel.x.max = std::ceil(right.x);
+  panel.y.min = low.y - kMargin;
+  panel.y.max = high.y + kMargin;
+  panel.title += fmt::format(", thresholds from {}", lowest);
+  panel.legend = LegendPlace::kNone;
+  return panel;
+}
+
 Plot plot_of(const PredictorCurve& curve) {
   Plot plot{.title = fmt::format("Exit prediction, {}", curve.data), .panels = {}};
   for (const CurvePredictor& predictor : curve.predictors) {
@@ -77,6 +99,9 @@ Plot plot_of(const PredictorCurve& curve) {
     found->points.push_back({.x = predictor.test.with.device_operations / kMillion,
                              .y = 100.0 * predictor.test.with.accuracy});
   }
+  const std::size_t panels = plot.panels.size();
+  for (std::size_t i = 0; i < panels; ++i) plot.panels.push_back(detail_of(plot.panels[i], curve));
+  plot.columns = static_cast<std::int64_t>(panels);
   return plot;
 }
 

@@ -96,9 +96,10 @@ std::vector<WireTensor> BatchAnswer::outputs() const {
     dropped.push_back(row.decision.verdict == Verdict::kDrop ? 1 : 0);
   }
   const std::int64_t count = std::ssize(rows_);
-  return {fp32_tensor("logits", {count, info_.config.classes}, logits),
-          int32_tensor("exit_index", {count}, exits), fp32_tensor("confidence", {count}, confidences),
-          int32_tensor("last_exit", {count}, last_exits), uint8_tensor("dropped", {count}, dropped)};
+  return {
+      fp32_tensor("logits", {count, info_.config.classes}, logits),
+      int32_tensor("exit_index", {count}, exits), fp32_tensor("confidence", {count}, confidences),
+      int32_tensor("last_exit", {count}, last_exits), uint8_tensor("dropped", {count}, dropped)};
 }
 
 }  // namespace branchy

@@ -71,7 +71,8 @@ void add_seen(std::span<const ExitView> seen, std::int64_t num_edge_exits, Infer
     classes.at(column) = static_cast<std::int32_t>(view.prediction.label);
     confidences.at(column) = view.prediction.confidence;
   }
-  request.inputs.push_back(int32_tensor(std::string(kEdgeClassInput), {1, num_edge_exits}, classes));
+  request.inputs.push_back(
+      int32_tensor(std::string(kEdgeClassInput), {1, num_edge_exits}, classes));
   request.inputs.push_back(
       fp32_tensor(std::string(kEdgeConfidenceInput), {1, num_edge_exits}, confidences));
 }
@@ -130,7 +131,9 @@ Result<CloudAnswer> CloudClient::infer_feature(const Tensor& feature, const Remo
 
 Result<CloudAnswer> CloudClient::infer_code(std::span<const std::byte> code,
                                             const RemotePolicy& policy) {
-  return infer({code_input_name(impl_->model.cut), "UINT8", {1, std::ssize(code)},
+  return infer({code_input_name(impl_->model.cut),
+                "UINT8",
+                {1, std::ssize(code)},
                 {code.begin(), code.end()}},
                policy, impl_->model.num_edge_exits + 1);
 }
@@ -166,13 +169,12 @@ Result<CloudAnswer> CloudClient::infer(WireTensor input, const RemotePolicy& pol
     request.parameters["policy"] = policy.text;
     if (!policy.seen.empty()) add_seen(policy.seen, model.num_edge_exits, request);
     if (!policy.scores.empty()) {
-      request.inputs.push_back(fp32_tensor(std::string(kEdgeScoreInput),
-                                           {1, std::ssize(policy.scores)}, policy.scores));
+      request.inputs.push_back(
+          fp32_tensor(std::string(kEdgeScoreInput), {1, std::ssize(policy.scores)}, policy.scores));
     }
   }
   WireMessage wire = build_infer_request(request);
-  HttpRequest message{.method = "POST",
-                      .target = fmt::format("/v2/models/{}/infer", model.name)};
+  HttpRequest message{.method = "POST", .target = fmt::format("/v2/models/{}/infer", model.name)};
   message.headers = {{"Content-Type", std::string(wire.content_type())},
                      {std::string(kInferenceHeader), std::to_string(wire.json_bytes.value_or(0))}};
   message.body = std::move(wire.body);

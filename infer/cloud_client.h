@@ -30,20 +30,20 @@ struct CloudModel {
 
 /// By what the exits behind the cut let a sample leave. Without a text the final exit answers.
 struct RemotePolicy {
-  std::string text = {};                 ///< as `parse_policy` takes it
-  std::span<const ExitView> seen = {};   ///< the exits computed here
-  std::span<const float> scores = {};    ///< of the Exit Predictor, one an early exit, or none
+  std::string text = {};                ///< as `parse_policy` takes it
+  std::span<const ExitView> seen = {};  ///< the exits computed here
+  std::span<const float> scores = {};   ///< of the Exit Predictor, one an early exit, or none
 };
 
 /// The answer for one sample.
 struct CloudAnswer {
-  std::vector<float> logits;  ///< [classes], finite; of `exit`, if that one is the cloud's
-  std::int64_t exit = 0;      ///< whose class it is, from 1; one of those seen after a fallback
-  std::int64_t last_exit = 0; ///< the deepest exit computed
-  float confidence = 0;       ///< of `exit`, within 0..1, as the cloud says
-  bool dropped = false;       ///< the policy gives no answer
-  double compute_ms = 0;      ///< as the cloud says; 0 when it does not
-  double round_trip_ms = 0;   ///< from the first byte built to the last byte read
+  std::vector<float> logits;   ///< [classes], finite; of `exit`, if that one is the cloud's
+  std::int64_t exit = 0;       ///< whose class it is, from 1; one of those seen after a fallback
+  std::int64_t last_exit = 0;  ///< the deepest exit computed
+  float confidence = 0;        ///< of `exit`, within 0..1, as the cloud says
+  bool dropped = false;        ///< the policy gives no answer
+  double compute_ms = 0;       ///< as the cloud says; 0 when it does not
+  double round_trip_ms = 0;    ///< from the first byte built to the last byte read
   std::int64_t bytes_sent = 0, bytes_received = 0;  ///< HTTP headers included
 };
 

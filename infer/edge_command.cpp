@@ -18,10 +18,8 @@
 #include "infer/measure_options.h"
 #include "infer/model_images.h"
 #include "infer/policies/fixed.h"
-#include "infer/policies/max_probability.h"
-#include "infer/policies/policy_record.h"
 #include "infer/policies/policy_text.h"
-#include "infer/policies/predictor.h"
+#include "infer/policy_choice.h"
 #include "infer/policy_follower.h"
 #include "infer/shutdown_signal.h"
 #include "infer/threshold_list.h"
@@ -94,51 +92,6 @@ void check_options(const EdgeCommandOptions& options) {
   // Wrong usage is told before anything is loaded.
   if (!options.thresholds.empty()) (void)parse_thresholds(options.thresholds);
   if (!options.cloud.empty()) (void)parse_http_url(options.cloud);
-}
-
-// A predictor knows what exits will be sure of by the thresholds of its training only. (Tables of
-// `branchy adapt` vary them on purpose, with one predictor as published.)
-void require_trained_thresholds(const ExitPolicy& policy, const ModelInfo& info) {
-  const auto* aided = dynamic_cast<const PredictorPolicy*>(&policy);
-  const auto record = info.records.find("predictor.thresholds");
-  if (aided == nullptr || record == info.records.end()) return;
-  const std::vector<float> trained =
-      resolve_thresholds(parse_thresholds(record->second), info.config.early_exits);
-  for (std::size_t i = 0; i < trained.size(); ++i) {
-    const auto exit = static_cast<std::int64_t>(i) + 1;
-    if (aided->threshold(exit) == trained[i]) continue;
-    throw ConfigError(
-        fmt::format("[policy {}] the model's predictor was trained for threshold {} at exit {}; "
-                    "use that or train another with `branchy predictor train`",
-                    policy.text(), trained[i], exit));
-  }
-}
-
-// The policy that was asked for, or the one that was chosen for the model.
-PolicyPtr choose_policy(const EdgeCommandOptions& options, const ModelInfo& info) {
-  const std::int64_t early = info.config.early_exits;
-  if (!options.policy.empty()) {
-    PolicyPtr policy = parse_policy(options.policy, early + 1, info.records);
-    require_trained_thresholds(*policy, info);
-    return policy;
-  }
-  if (!options.thresholds.empty()) {
-    return std::make_shared<MaxProbabilityPolicy>(
-        ExitThresholds(parse_thresholds(options.thresholds), early));
-  }
-  // Without a policy no early exit answers but as the last resort.
-  if (options.cloud_only) return std::make_shared<FixedPolicy>(early + 1);
-  const std::optional<PolicyRecord> record = read_policy_record(info);
-  if (!record) {
-    throw ConfigError(
-        "[edge] no --policy and no --threshold, and the model has none of its own; give one, e.g. "
-        "--threshold 0.9");
-  }
-  if (!same_temperatures(*record, info)) {
-    warn("the model was calibrated anew since its policy was chosen; choose it again with "
-         "`branchy policy`");
-  }
-  return parse_policy(record->text, early + 1, info.records);
 }
 
 bool sends_codes(const ServedModel& model, const EdgeCommandOptions& options) {
@@ -224,15 +177,20 @@ class Edge {
     return PolicyFollower(info, bits_per_second);
   }
   PolicyPtr first_policy(const EdgeCommandOptions& options, const ModelInfo& info) const {
-    return follower_ ? follower_->first() : choose_policy(options, info);
+    if (follower_) return follower_->first();
+    const PolicyWish wish{.policy = options.policy, .thresholds = options.thresholds};
+    // Without a policy no early exit answers but as the last resort.
+    if (options.cloud_only && options.policy.empty() && options.thresholds.empty())
+      return std::make_shared<FixedPolicy>(info.config.early_exits + 1);
+    return choose_policy(wish, info, warn);
   }
 
   std::optional<PolicyFollower> follower_;
   EdgeEngine engine_;
 };
 
-void classify_data(Edge& edge, const EdgeCommandOptions& options,
-                   const ShutdownSignal& shutdown, ResultSink& sink) {
+void classify_data(Edge& edge, const EdgeCommandOptions& options, const ShutdownSignal& shutdown,
+                   ResultSink& sink) {
   const ServedModel& model = edge.model();
   const ModelImages opened = open_images(model.info, *model.image_shape,
                                          {.data = options.data,
@@ -260,8 +218,8 @@ void classify_data(Edge& edge, const EdgeCommandOptions& options,
 }
 
 // Number of files that could not be read.
-int classify_files(Edge& edge, const EdgeCommandOptions& options,
-                   const ShutdownSignal& shutdown, ResultSink& sink) {
+int classify_files(Edge& edge, const EdgeCommandOptions& options, const ShutdownSignal& shutdown,
+                   ResultSink& sink) {
   const ServedModel& model = edge.model();
   int num_failed = 0;
   std::int64_t left = options.limit > 0 ? options.limit : std::ssize(options.files);
@@ -281,6 +239,23 @@ int classify_files(Edge& edge, const EdgeCommandOptions& options,
     }
   }
   return num_failed;
+}
+
+void add_image_options(CLI::App& app, EdgeCommandOptions& options) {
+  app.add_option("--data", options.data,
+                 "Classify a data set: cifar10:DIR, cifar100:DIR or folder:DIR");
+  app.add_option("--split", options.split,
+                 "Part of the data set as training split it; all: every image of a folder")
+      ->check(CLI::IsMember({"test", "val", "train", "all"}))
+      ->capture_default_str();
+  app.add_option("--test-list", options.test_list,
+                 "folder: the test images, one path a line, for a model that recorded none");
+  app.add_option("--cache", options.cache, "folder: keep decoded, resized images here");
+  app.add_flag("--skip-corrupt", options.skip_corrupt,
+               "folder: count and leave out damaged images");
+  app.add_option("IMAGE", options.files, "Classify image files (JPEG, PNG, BMP, PPM)");
+  app.add_option("--limit", options.limit, "Stop after so many images")
+      ->check(CLI::Range(std::int64_t{1}, INT64_MAX));
 }
 
 }  // namespace
@@ -306,20 +281,7 @@ void add_edge_options(CLI::App& app, EdgeCommandOptions& options) {
                  "With --adapt: take this bandwidth in Mbit/s instead of the estimate")
       ->check(CLI::PositiveNumber)
       ->needs(adapt);
-  app.add_option("--data", options.data,
-                 "Classify a data set: cifar10:DIR, cifar100:DIR or folder:DIR");
-  app.add_option("--split", options.split,
-                 "Part of the data set as training split it; all: every image of a folder")
-      ->check(CLI::IsMember({"test", "val", "train", "all"}))
-      ->capture_default_str();
-  app.add_option("--test-list", options.test_list,
-                 "folder: the test images, one path a line, for a model that recorded none");
-  app.add_option("--cache", options.cache, "folder: keep decoded, resized images here");
-  app.add_flag("--skip-corrupt", options.skip_corrupt,
-               "folder: count and leave out damaged images");
-  app.add_option("IMAGE", options.files, "Classify image files (JPEG, PNG, BMP, PPM)");
-  app.add_option("--limit", options.limit, "Stop after so many images")
-      ->check(CLI::Range(std::int64_t{1}, INT64_MAX));
+  add_image_options(app, options);
   app.add_flag("--cloud-only", options.cloud_only,
                "Send every image to the cloud; compute here only when it is away")
       ->excludes(adapt);

@@ -183,10 +183,9 @@ void EdgeEngine::take_answer(EdgeOutcome& outcome, const CloudAnswer& answer) {
   last_transfer_ = Clock::now();
   if (!cloud_decides()) {
     seen_.add(answer.exit, answer.logits, model_.info.temperature(answer.exit));
-    const Decision decision =
-        options_.cloud_only
-            ? Decision{Verdict::kExit, seen_.views().back().prediction}
-            : options_.policy->decide(seen_.views(), context());
+    const Decision decision = options_.cloud_only
+                                  ? Decision{Verdict::kExit, seen_.views().back().prediction}
+                                  : options_.policy->decide(seen_.views(), context());
     outcome.prediction = decision.answer;
     outcome.dropped = decision.verdict == Verdict::kDrop;
     return;
@@ -195,8 +194,7 @@ void EdgeEngine::take_answer(EdgeOutcome& outcome, const CloudAnswer& answer) {
   if (const Prediction* mine = seen_.find(answer.exit)) {
     outcome.prediction = *mine;
   } else {
-    outcome.prediction =
-        predict(answer.exit, answer.logits, model_.info.temperature(answer.exit));
+    outcome.prediction = predict(answer.exit, answer.logits, model_.info.temperature(answer.exit));
   }
 }
 

@@ -1,4 +1,5 @@
-// EdgeEngine: one image through the edge's exits and, when none of them lets it leave, to the cloud.
+// EdgeEngine: one image through the edge's exits and, when none of them lets it leave, to the
+// cloud.
 #pragma once
 
 #include <chrono>

@@ -104,15 +104,15 @@ std::string EdgeReport::table() const {
   text += fmt::format("answered by the cloud: {}; degraded: {}\n", total_.num_from_cloud,
                       num_degraded_);
   if (num_fallback_ > 0)
-    text += fmt::format("with the class of an exit before the last one computed: {}\n",
-                        num_fallback_);
+    text +=
+        fmt::format("with the class of an exit before the last one computed: {}\n", num_fallback_);
   if (num_dropped_ > 0) text += fmt::format("dropped: {}\n", num_dropped_);
   for (const auto& [policy, count] : by_policy_)
     text += fmt::format("policy {}: {} images\n", policy, count);
   if (link_.bits_per_second())
-    text += fmt::format("link: {:.3f} Mbit/s, round trip {}\n", *link_.bits_per_second() / 1e6,
-                        link_.round_trip_ms() ? fmt::format("{:.3f} ms", *link_.round_trip_ms())
-                                              : "not measured");
+    text += fmt::format(
+        "link: {:.3f} Mbit/s, round trip {}\n", *link_.bits_per_second() / 1e6,
+        link_.round_trip_ms() ? fmt::format("{:.3f} ms", *link_.round_trip_ms()) : "not measured");
   return text;
 }
 

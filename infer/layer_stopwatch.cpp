@@ -88,8 +88,7 @@ class PlanWatch {
     for (std::size_t i = 0; i < blocks_.size(); ++i) {
       const std::string& name =
           model_.block_names.at(i + static_cast<std::size_t>(part_.first_block));
-      put(times, blocks_[i],
-          [&](LayerTimes& one, double ms) { one.blocks.push_back({name, ms}); });
+      put(times, blocks_[i], [&](LayerTimes& one, double ms) { one.blocks.push_back({name, ms}); });
     }
     for (std::size_t i = 0; i < exits_.size(); ++i) {
       put(times, exits_[i], [&](LayerTimes& one, double ms) {
@@ -100,9 +99,8 @@ class PlanWatch {
     for (std::size_t i = 0; i < model_.exit_depths.size(); ++i) {
       const std::int64_t end = model_.exit_depths[i];
       if (begin >= part_.first_block && end <= part_.end_block) {
-        put(times, piece(begin, end), [&](LayerTimes& one, double ms) {
-          one.trunk[static_cast<std::int64_t>(i) + 1] = ms;
-        });
+        put(times, piece(begin, end),
+            [&](LayerTimes& one, double ms) { one.trunk[static_cast<std::int64_t>(i) + 1] = ms; });
       }
       begin = end;
     }
@@ -110,8 +108,8 @@ class PlanWatch {
 
  private:
   void add(const PartTime& time) {
-    const auto index =
-        static_cast<std::size_t>(time.number - (time.is_exit ? part_.first_exit : part_.first_block));
+    const auto index = static_cast<std::size_t>(
+        time.number - (time.is_exit ? part_.first_exit : part_.first_block));
     (time.is_exit ? exits_ : blocks_).at(index).ms.push_back(time.ms);
   }
 
@@ -191,7 +189,8 @@ std::string to_table(const MeasuredTimes& times) {
     row("block " + median.blocks[i].name, median.blocks[i].ms, p95.blocks.at(i).ms);
   for (const auto& [exit, ms] : median.trunk)
     row(fmt::format("trunk to exit {}", exit), ms, p95.trunk.at(exit));
-  for (const auto& [exit, ms] : median.exits) row(fmt::format("exit {}", exit), ms, p95.exits.at(exit));
+  for (const auto& [exit, ms] : median.exits)
+    row(fmt::format("exit {}", exit), ms, p95.exits.at(exit));
   if (median.predictor) row("predictor", *median.predictor, p95.predictor.value_or(0));
   if (median.encoder) row("encoder", *median.encoder, p95.encoder.value_or(0));
   if (median.decoder) row("decoder", *median.decoder, p95.decoder.value_or(0));

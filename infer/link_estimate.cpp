@@ -18,7 +18,8 @@ constexpr double kRoundTripWeight = 0.125;
 void LinkEstimate::add_round_trip(double ms) {
   if (!std::isfinite(ms) || ms < 0)
     throw ConfigError(fmt::format("[link] round trip of {} ms, expected a time", ms));
-  round_trip_ms_ = round_trip_ms_ ? *round_trip_ms_ + kRoundTripWeight * (ms - *round_trip_ms_) : ms;
+  round_trip_ms_ =
+      round_trip_ms_ ? *round_trip_ms_ + kRoundTripWeight * (ms - *round_trip_ms_) : ms;
 }
 
 void LinkEstimate::add_transfer(std::int64_t bytes, double ms) {

@@ -18,8 +18,8 @@ namespace branchy {
 /// The header that says where the JSON part of a body ends and the binary part starts.
 inline constexpr std::string_view kInferenceHeader = "Inference-Header-Content-Length";
 
-/// Inputs that a request may carry beside the value to go on from: what the client's exits said, and
-/// scores of the Exit Predictor (PROTOCOL.md).
+/// Inputs that a request may carry beside the value to go on from: what the client's exits said,
+/// and scores of the Exit Predictor (PROTOCOL.md).
 inline constexpr std::string_view kEdgeClassInput = "edge_class";
 inline constexpr std::string_view kEdgeConfidenceInput = "edge_confidence";
 inline constexpr std::string_view kEdgeScoreInput = "edge_score";

@@ -53,8 +53,8 @@ void check_inputs(const InferRequest& request, const ModelDescription& model) {
     main = &input;
   }
   if (main == nullptr) {
-    throw HttpError(
-        400, fmt::format("request has none of the model's inputs:{}", input_names(model)));
+    throw HttpError(400,
+                    fmt::format("request has none of the model's inputs:{}", input_names(model)));
   }
   for (const WireTensor& input : request.inputs) {
     if (input.shape.front() != main->shape.front()) {

@@ -107,7 +107,8 @@ void run(const ExportCommand& c) {
   edge.cut = network.blocks()[static_cast<std::size_t>(blocks - 1)].name;
   if (c.no_codec) {
     model.attachments.erase(std::string(kCodecAttachment));
-    std::erase_if(edge.records, [](const auto& record) { return record.first.starts_with("codec."); });
+    std::erase_if(edge.records,
+                  [](const auto& record) { return record.first.starts_with("codec."); });
   }
   check_attachments(c, model, edge.cut);
   make_out_folder(c.out);
@@ -126,10 +127,12 @@ void run(const ExportCommand& c) {
              4 * feature.size());
   fmt::print("{}: blocks up to {}, exits 1 to {}{}, {} bytes\n",
              (c.out / "edge.safetensors").string(), edge.cut, edge_exits,
-             describe(edge, edge_attachments), std::filesystem::file_size(c.out / "edge.safetensors"));
+             describe(edge, edge_attachments),
+             std::filesystem::file_size(c.out / "edge.safetensors"));
   fmt::print("{}: {}, exits {} to {}{}, {} bytes\n", (c.out / "cloud.safetensors").string(),
              c.suffix_only ? "the blocks behind it" : "all blocks", edge_exits + 1, whole.last_exit,
-             describe(cloud, cloud_attachments), std::filesystem::file_size(c.out / "cloud.safetensors"));
+             describe(cloud, cloud_attachments),
+             std::filesystem::file_size(c.out / "cloud.safetensors"));
 }
 
 }  // namespace

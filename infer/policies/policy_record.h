@@ -27,7 +27,7 @@ struct PolicyRecord {
   std::string select_on;      ///< part of the data that it was chosen on: val, test, ...
   std::string data_checksum;  ///< of that data
   std::string cache_digest;   ///< of the logits that were looked at
-  std::string subset;         ///< of their samples, as I/N: every Nth from the Ith on
+  std::string subset = {};    ///< of their samples, as I/N: every Nth from the Ith on
   /// Of the exits when it was chosen; empty for none. With others the policy decides otherwise and
   /// its promise is void.
   std::vector<float> temperatures = {};

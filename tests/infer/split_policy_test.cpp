@@ -14,7 +14,9 @@
 #include "infer/exit_costs.h"
 #include "infer/pixel_input.h"
 #include "infer/plan_backend.h"
+#include "infer/policies/policy_record.h"
 #include "infer/policies/policy_text.h"
+#include "infer/policy_choice.h"
 #include "infer/policy_runner.h"
 #include "tests/infer/plan_fixtures.h"
 #include "tests/support/temporary_directory.h"
@@ -55,12 +57,11 @@ class SplitPolicyTest : public testing::Test {
   void attach_codec(LosslessStage lossless) {
     attachments_.insert_or_assign(
         std::string(kCodecAttachment),
-        whole_attachment(test::lived_in_network({.name = "feature_codec",
-                                                 .classes = 2,
-                                                 .early_exits = 0,
-                                                 .options = {{"channels", "32"},
-                                                             {"size", "16"},
-                                                             {"code", "4"}}})));
+        whole_attachment(test::lived_in_network(
+            {.name = "feature_codec",
+             .classes = 2,
+             .early_exits = 0,
+             .options = {{"channels", "32"}, {"size", "16"}, {"code", "4"}}})));
     write_record({.cut = cut_name(2),
                   .bits = 8,
                   .scale = 3.0F,
@@ -157,7 +158,8 @@ class SplitPolicyTest : public testing::Test {
   float median_score() {
     ExitScores scores(attachments_.at(std::string(kPredictorAttachment)), info_);
     std::vector<float> values;
-    for (const Pixels& image : images_) values.push_back(scores.scores(normalized(image)).data()[0]);
+    for (const Pixels& image : images_)
+      values.push_back(scores.scores(normalized(image)).data()[0]);
     std::sort(values.begin(), values.end());
     return values[values.size() / 2];
   }
@@ -232,6 +234,7 @@ TEST_F(SplitPolicyTest, TheFallbackIsTheMostConfidentOfEdgeAndCloud) {
       if (best->exit < 3) ++num_fallback;
     }
     EXPECT_GT(num_fallback, 0);
+    EXPECT_LT(num_fallback, kNumImages);
   }
 }
 
@@ -282,6 +285,32 @@ TEST_F(SplitPolicyTest, PoliciesThatCannotBeRunAreRefused) {
   EXPECT_THROW(engine(2, "predictor:0.9,gamma=0.5"), ConfigError);
 }
 
+TEST_F(SplitPolicyTest, TheModelsOwnPolicyServesWhereNoneIsAskedFor) {
+  EXPECT_EQ(choose_policy({.policy = "patience:2"}, info_)->text(), "patience:2");
+  EXPECT_EQ(choose_policy({.thresholds = "0.8,0.9"}, info_)->text(), "max-probability:0.8+0.9");
+  EXPECT_THROW((void)choose_policy({}, info_), ConfigError);
+  write_policy_record(info_, {.text = "p-tar:0.9",
+                              .choice = "budget",
+                              .select_on = "val",
+                              .data_checksum = "c",
+                              .cache_digest = "d",
+                              .subset = "1/1",
+                              .temperatures = kTemperatures});
+  std::string warning;
+  const auto warn = [&](const std::string& text) { warning = text; };
+  EXPECT_EQ(choose_policy({}, info_, warn)->text(), "p-tar:0.9");
+  EXPECT_EQ(warning, "");
+  info_.temperatures = {1, 1, 1};
+  EXPECT_EQ(choose_policy({}, info_, warn)->text(), "p-tar:0.9");
+  EXPECT_THAT(warning, testing::HasSubstr("calibrated anew"));
+}
+
+TEST_F(SplitPolicyTest, APredictorIsRefusedForThresholdsThatItDoesNotKnow) {
+  info_.records["predictor.thresholds"] = "0.9,0.8";
+  EXPECT_NO_THROW((void)choose_policy({.policy = "predictor:0.9+0.8,gamma=0.5"}, info_));
+  EXPECT_THROW((void)choose_policy({.policy = "predictor:0.9,gamma=0.5"}, info_), ConfigError);
+}
+
 TEST_F(SplitPolicyTest, BadCodesPoliciesAndSideInputsAre400) {
   attach_codec(LosslessStage::kZstd);
   serve(2);
@@ -298,9 +327,8 @@ TEST_F(SplitPolicyTest, BadCodesPoliciesAndSideInputsAre400) {
   };
   const auto code = [&](std::size_t bytes, std::uint8_t fill) {
     InferRequest request;
-    request.inputs.push_back(uint8_tensor(code_input_name(cut_name(2)),
-                                          {1, static_cast<std::int64_t>(bytes)},
-                                          Pixels(bytes, fill)));
+    request.inputs.push_back(uint8_tensor(
+        code_input_name(cut_name(2)), {1, static_cast<std::int64_t>(bytes)}, Pixels(bytes, fill)));
     return request;
   };
   refused(*backend_, code(1 << 20, 1), "no code has more than 256");
@@ -339,8 +367,8 @@ TEST_F(SplitPolicyTest, BadCodesPoliciesAndSideInputsAre400) {
   refused(*backend_, with("p-tar:0.9", {classes(10), sure(0.5F)}), "-1..9");
   refused(*backend_, with("p-tar:0.9", {classes(3), sure(1.5F)}), "0..1");
   refused(*backend_,
-          with("p-tar:0.9", {int32_tensor("edge_class", {2, 1}, std::vector<std::int32_t>{1, 1}),
-                             sure(0.5F)}),
+          with("p-tar:0.9",
+               {int32_tensor("edge_class", {2, 1}, std::vector<std::int32_t>{1, 1}), sure(0.5F)}),
           "rows");
   InferRequest both = with("p-tar:0.9", {});
   both.parameters["thresholds"] = std::string("0.5");

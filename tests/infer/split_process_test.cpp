@@ -91,10 +91,20 @@ class SplitProcess : public testing::Test {
     return start_edge(std::vector<std::string>{"--threshold", threshold});
   }
   std::unique_ptr<ChildProcess> start_edge(const std::vector<std::string>& options) {
-    std::vector<std::string> words{BRANCHY_EDGE, "--model", model("edge"), "--cloud",
-                                   "http://127.0.0.1:" + std::to_string(port_), "--data", data(),
-                                   "--out", (directory_ / "results.jsonl").string(), "--threads",
-                                   "1", "--timeout-ms", "20000", "--json"};
+    std::vector<std::string> words{BRANCHY_EDGE,
+                                   "--model",
+                                   model("edge"),
+                                   "--cloud",
+                                   "http://127.0.0.1:" + std::to_string(port_),
+                                   "--data",
+                                   data(),
+                                   "--out",
+                                   (directory_ / "results.jsonl").string(),
+                                   "--threads",
+                                   "1",
+                                   "--timeout-ms",
+                                   "20000",
+                                   "--json"};
     words.insert(words.end(), options.begin(), options.end());
     return std::make_unique<ChildProcess>(words, directory_ / "edge.log");
   }
@@ -197,6 +207,7 @@ TEST_F(SplitProcess, TheModelsOwnPolicyAndTemperaturesHoldOnBothSides) {
                              .select_on = "val",
                              .data_checksum = "c",
                              .cache_digest = "d",
+                             .subset = "1/1",
                              .temperatures = temperatures_});
   records_ = info.records;
   for (const std::int64_t cut_exit : {1, 2}) {
@@ -243,7 +254,9 @@ TEST_F(SplitProcess, AdaptTakesThePolicyOfTheBandwidth) {
     EXPECT_EQ(line.at("where"), "cloud");
   }
   const auto summary = nlohmann::json::parse(read_text(directory_ / "edge.log.out"));
-  EXPECT_EQ(summary.at("policies"), (nlohmann::json{{"fixed:3", 60}})) << summary;
+  EXPECT_EQ(summary.at("policies"), (nlohmann::json{{"fixed:3", kNumImages}}));
+  EXPECT_GT(summary.at("link").at("round_trip_ms").get<double>(), 0);
+  EXPECT_GT(summary.at("link").at("probe_bytes").get<std::int64_t>(), 4096);
   const auto slow = start_edge({"--adapt", "--bandwidth-mbit", "0.05"});
   ASSERT_EQ(slow->wait(kPatience), 0) << edge_log();
   for (const auto& line : results()) {

@@ -43,13 +43,18 @@ class ExportCommandTest : public ::testing::Test {
                                      .select_on = "val",
                                      .data_checksum = "c",
                                      .cache_digest = "d",
+                                     .subset = "1/1",
                                      .temperatures = model.info.temperatures});
-    attach_predictor(
-        model, make_network({.name = "exit_predictor", .classes = 2, .early_exits = 0}, rng),
-        {.kind = "ours",
-         .thresholds = {0.9F, 0.9F},
-         .temperatures = {1.5F, 1.25F},
-         .device_digest = device_digest(model)});
+    attach_predictor(model,
+                     make_network({.name = "exit_predictor", .classes = 2, .early_exits = 0}, rng),
+                     {.kind = "ours",
+                      .thresholds = {0.9F, 0.9F},
+                      .temperatures = {1.5F, 1.25F},
+                      .selection = {},
+                      .training = {},
+                      .device_digest = device_digest(model),
+                      .gamma = {},
+                      .selected_on = {}});
     attach_codec(model, rng);
     save_model(folder_ / "model.safetensors", *model.network, model.info, model.attachments);
   }
@@ -71,11 +76,9 @@ class ExportCommandTest : public ::testing::Test {
                   .scale = 2.0F,
                   .lossless = LosslessStage::kNone,
                   .frequencies = {},
-                  .device_digest = part_digest(*model.network, model.info,
-                                               {.first_block = 0,
-                                                .end_block = cut,
-                                                .first_exit = 1,
-                                                .last_exit = 2}),
+                  .device_digest = part_digest(
+                      *model.network, model.info,
+                      {.first_block = 0, .end_block = cut, .first_exit = 1, .last_exit = 2}),
                   .feature_min = 0.0F,
                   .feature_max = 2.0F},
                  model.info);
