@@ -135,8 +135,7 @@ PolicyList make_policies(const PolicyCommand& c, const Subject& subject) {
     if (!subject.samples.cache.scores.defined())
       throw ConfigError(
           fmt::format("[policy] {} needs scores of an exit predictor, {} holds none; train one and "
-                      "run `branchy "
-                      "infer-all` again",
+                      "run `branchy infer-all` again",
                       policy->text(), c.cache));
     if (subject.model) require_same_predictor(subject.samples, *subject.model);
     break;

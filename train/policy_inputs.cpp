@@ -70,8 +70,7 @@ void require_same_predictor(const PolicySamples& samples, const LoadedModel& mod
   if (samples.cache.predictor_digest != digest)
     throw DataError(fmt::format(
         "[{}] holds the scores of predictor {:.12}, this model's is {:.12}; run `branchy "
-        "infer-all` "
-        "again",
+        "infer-all` again",
         samples.path.string(),
         samples.cache.predictor_digest.empty() ? "none" : samples.cache.predictor_digest, digest));
 }
