@@ -86,6 +86,11 @@ void EdgeReport::set_link(const LinkEstimate& link, std::int64_t probe_bytes) {
   probe_bytes_ = probe_bytes;
 }
 
+// Without the round trip the rest of a transfer's time says little of the bandwidth.
+std::optional<double> EdgeReport::bits_per_second() const {
+  return link_.round_trip_ms() ? link_.bits_per_second() : std::nullopt;
+}
+
 std::string EdgeReport::table() const {
   std::string text = fmt::format("{:>5} {:>8} {:>8} {:>9} {:>10} {:>10} {:>11}\n", "exit", "images",
                                  "share", "accuracy", "median ms", "p95 ms", "bytes sent");
@@ -109,10 +114,9 @@ std::string EdgeReport::table() const {
   if (num_dropped_ > 0) text += fmt::format("dropped: {}\n", num_dropped_);
   for (const auto& [policy, count] : by_policy_)
     text += fmt::format("policy {}: {} images\n", policy, count);
-  if (link_.bits_per_second())
-    text += fmt::format(
-        "link: {:.3f} Mbit/s, round trip {}\n", *link_.bits_per_second() / 1e6,
-        link_.round_trip_ms() ? fmt::format("{:.3f} ms", *link_.round_trip_ms()) : "not measured");
+  if (bits_per_second())
+    text += fmt::format("link: {:.3f} Mbit/s, round trip {:.3f} ms\n", *bits_per_second() / 1e6,
+                        *link_.round_trip_ms());
   return text;
 }
 
@@ -133,7 +137,7 @@ std::string EdgeReport::json() const {
   root["fallback"] = num_fallback_;
   root["dropped"] = num_dropped_;
   root["policies"] = by_policy_;
-  root["link"] = {{"bits_per_second", optional_json(link_.bits_per_second())},
+  root["link"] = {{"bits_per_second", optional_json(bits_per_second())},
                   {"round_trip_ms", optional_json(link_.round_trip_ms())},
                   {"probe_bytes", probe_bytes_}};
   root["exits"] = ordered_json::array();

@@ -53,6 +53,8 @@ class EdgeReport {
     [[nodiscard]] double percentile_ms(double share) const;
   };
 
+  [[nodiscard]] std::optional<double> bits_per_second() const;
+
   std::map<std::int64_t, Group> by_exit_;
   Group total_;
   std::map<std::string, std::int64_t> by_policy_;
