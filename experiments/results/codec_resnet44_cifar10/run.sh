@@ -12,6 +12,6 @@ branchy codec train $model $data --code 16 $rate --images 25000 --reconstruction
 branchy codec train k16.b8.safetensors $data $four --quantized-epochs 0.7 --out k16.b4.safetensors
 branchy codec eval c32.b8.safetensors --base $model $data --threshold 0.9 --threshold 0.95 --json $out/code32_8bit.json
 branchy codec eval c32.b4.safetensors $data --no-baselines --threshold 0.9 --threshold 0.95 --json $out/code32_4bit.json
-branchy codec eval k16.b8.safetensors $data --no-baselines --threshold 0.9 --json $out/code16_8bit.json
-branchy codec eval k16.b4.safetensors $data --no-baselines --threshold 0.9 --json $out/code16_4bit.json
+branchy codec eval k16.b8.safetensors $data --no-baselines --threshold 0.9 --threshold 0.95 --json $out/code16_8bit.json
+branchy codec eval k16.b4.safetensors $data --no-baselines --threshold 0.9 --threshold 0.95 --json $out/code16_4bit.json
 branchy-experiments codec-curve $out/code32_8bit.json $out/code32_4bit.json $out/code16_8bit.json $out/code16_4bit.json --out $out
