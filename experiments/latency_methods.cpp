@@ -58,6 +58,7 @@ class Comparison {
     std::vector<SettingGrid> grids;
     std::vector<Adaptation> adaptations;
     grids.reserve(codes.size());
+    adaptations.reserve(codes.size());
     for (const AdaptInputs* code : codes) grids.push_back(grid_of(*code, axes));
     for (const SettingGrid& grid : grids) adaptations.push_back(adapt(grid));
     for (const AdaptMethod how : options_.adapt)
