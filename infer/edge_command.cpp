@@ -286,7 +286,8 @@ void add_edge_options(CLI::App& app, EdgeCommandOptions& options) {
                "Send every image to the cloud; compute here only when it is away")
       ->excludes(adapt);
   app.add_flag("--no-codec", options.no_codec,
-               "Send features as float32 even if the model has a codec");
+               "Send features as float32 even if the model has a codec (to compare bytes: the part "
+               "behind the cut was trained on what the codec gives back)");
   app.add_option("--timeout-ms", options.timeout_ms, "Longest wait for the cloud, for an image")
       ->check(CLI::Range(1, 3'600'000))
       ->capture_default_str();
