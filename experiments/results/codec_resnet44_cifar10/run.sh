@@ -17,4 +17,4 @@ branchy codec eval c32.b4.safetensors $data --no-baselines --threshold 0.9 --thr
 branchy codec eval c16.b8.safetensors $data --no-baselines --threshold 0.9 --threshold 0.95 --json $out/code16_8bit.json
 branchy codec eval c16.b4.safetensors $data --no-baselines --threshold 0.9 --threshold 0.95 --json $out/code16_4bit.json
 branchy codec eval c8.b8.safetensors $data --no-baselines --threshold 0.9 --threshold 0.95 --json $out/code8_8bit.json
-branchy-experiments codec-curve $out/code32_8bit.json $out/code32_4bit.json $out/code16_8bit.json $out/code16_4bit.json $out/code8_8bit.json --out $out
+branchy-experiments codec-curve $out/code32_8bit.json $out/code32_4bit.json $out/code16_8bit.json $out/code16_4bit.json $out/code8_8bit.json --title "ResNet44, CIFAR-10" --out $out
