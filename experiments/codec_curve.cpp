@@ -37,6 +37,7 @@ struct Row {
   std::string form;
   double ratio = 0.0;  ///< float32 feature over what is sent, without lossless stage
   double none = 0.0, zstd = 0.0, range = 0.0;  ///< mean bytes; equal where there is no such stage
+  double bare = 0.0;  ///< jpeg: mean bytes when both sides know size and tables; else as `none`
   double final_accuracy = 0.0;
   std::vector<double> accuracies;  ///< by threshold set
 };
@@ -71,6 +72,7 @@ std::vector<Row> rows_of(const std::vector<json>& results) {
          .none = stages.at("none"),
          .zstd = stages.at("zstd"),
          .range = stages.at("range"),
+         .bare = stages.at("none"),
          .final_accuracy = form.at("acc_all").back(),
          .accuracies = accuracies(form)});
   }
@@ -92,6 +94,7 @@ std::vector<Row> rows_of(const std::vector<json>& results) {
                     .none = bytes,
                     .zstd = bytes,
                     .range = bytes,
+                    .bare = form.value("mean_bytes_without_tables", bytes),
                     .final_accuracy = form.at("acc_all").back(),
                     .accuracies = accuracies(form)});
   }
@@ -132,12 +135,12 @@ std::string thresholds_text(const json& policy) {
 }
 
 std::string to_csv(const std::vector<Row>& rows, const json& policies) {
-  std::string text = "form,ratio,bytes_none,bytes_zstd,bytes_range,acc_final";
+  std::string text = "form,ratio,bytes_none,bytes_zstd,bytes_range,bytes_without_tables,acc_final";
   for (const json& policy : policies) text += ",acc@" + thresholds_text(policy);
   text += '\n';
   for (const Row& row : rows)
-    text += fmt::format("{},{:.4g},{:.1f},{:.1f},{:.1f},{:.4f}{}{:.4f}\n", row.form, row.ratio,
-                        row.none, row.zstd, row.range, row.final_accuracy,
+    text += fmt::format("{},{:.4g},{:.1f},{:.1f},{:.1f},{:.1f},{:.4f}{}{:.4f}\n", row.form,
+                        row.ratio, row.none, row.zstd, row.range, row.bare, row.final_accuracy,
                         row.accuracies.empty() ? "" : ",", fmt::join(row.accuracies, ","));
   return text;
 }
@@ -164,8 +167,9 @@ PlotPanel panel(const std::vector<Row>& rows, const std::string& title,
     curve(fmt::format("codec, {}", bits), &Row::none, takes);
     curve(fmt::format("codec, {}, range coder", bits), &Row::range, takes);
   }
-  curve("JPEG of the image", &Row::none,
-        [](const Row& row) { return row.form.starts_with("jpeg"); });
+  const auto is_jpeg = [](const Row& row) { return row.form.starts_with("jpeg"); };
+  curve("JPEG of the image", &Row::none, is_jpeg);
+  curve("JPEG, tables known to both sides", &Row::bare, is_jpeg);
   curve("feature, float32 and 8 bit", &Row::none,
         [](const Row& row) { return !is_codec(row) && !row.form.starts_with("jpeg"); });
   return plot;
@@ -186,6 +190,7 @@ ordered_json to_json(const CodecCurveCommand& c, const std::vector<Row>& rows,
                              {"bytes_none", row.none},
                              {"bytes_zstd", row.zstd},
                              {"bytes_range", row.range},
+                             {"bytes_without_tables", row.bare},
                              {"acc_final", row.final_accuracy},
                              {"acc_thresholds", row.accuracies}});
   table["max_loss_points"] = c.max_loss;

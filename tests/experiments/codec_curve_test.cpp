@@ -31,6 +31,7 @@ class CodecCurveTest : public ::testing::Test {
       forms.push_back(form("float32", 32768, 0.90));
       forms.push_back(form("8 bit", 8192, 0.899));
       forms.push_back(form("jpeg 50", 900, 0.8));
+      forms.back()["mean_bytes_without_tables"] = 300;
     }
     const json whole{{"data", "cifar10:x"},
                      {"data_checksum", checksum},
@@ -67,8 +68,9 @@ TEST_F(CodecCurveTest, NamesTheLargestRatioWithinTheLoss) {
   ASSERT_EQ(table["rows"].size(), 7U);
   EXPECT_EQ(table["rows"][0]["form"], "codec 32 x 8 bit") << "from the most bytes to the fewest";
   EXPECT_EQ(table["rows"][6]["form"], "jpeg 50");
+  EXPECT_EQ(table["rows"][6]["bytes_without_tables"], 300.0);
   EXPECT_NE(test::read_text((folder_ / "out" / "table.csv").string())
-                .find("codec 16 x 8 bit,32,1024.0,819.2,716.8,0.8950,0.9050\n"),
+                .find("codec 16 x 8 bit,32,1024.0,819.2,716.8,1024.0,0.8950,0.9050\n"),
             std::string::npos);
   EXPECT_NE(test::read_text((folder_ / "out" / "curve.svg").string()).find("<svg"),
             std::string::npos);
