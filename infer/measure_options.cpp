@@ -14,6 +14,10 @@ void add_measure_options(CLI::App& app, std::string& file, std::int64_t& repeat)
       "--measure", file,
       "Instead: time each trunk block, exit, predictor and codec of the model on this machine, one "
       "sample at a time; JSON for `branchy adapt` and `branchy plan`");
+  // The parser would take the next flag for the file.
+  measure->check([](const std::string& value) {
+    return value.starts_with("-") ? fmt::format("expected a file, came {}", value) : std::string();
+  });
   app.add_option("--repeat", repeat, "Timed runs of --measure")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000}))
       ->needs(measure)

@@ -279,6 +279,9 @@ TEST_F(SplitProcess, MeasureWritesTheTimesOfEachSidesParts) {
     EXPECT_EQ(process.wait(kPatience), 0) << read_text(directory_ / "measure.log");
     return load_layer_times(file);
   };
+  ChildProcess without_file({BRANCHY_EDGE, "--model", model("edge"), "--measure", "--threads", "1"},
+                            directory_ / "measure.log");
+  EXPECT_EQ(without_file.wait(kPatience), 2) << "a flag is no file";
   const LayerTimes edge = measure(BRANCHY_EDGE, "edge");
   const auto cut = static_cast<std::size_t>(network_->exit(2).after_block);
   EXPECT_EQ(edge.network, "resnet44");
