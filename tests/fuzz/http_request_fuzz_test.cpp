@@ -39,6 +39,7 @@ TEST(HttpRequestFuzz, MutatedStreamsGiveTheSameRequestsInAnyPieces) {
            post("Content-Encoding: gzip\r\nContent-Length: " + std::to_string(gzip.size()) + "\r\n",
                 gzip)),
       seed(5, post("Content-Length: 4\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n")),
+      seed(0, post("Transfer-Encoding: chunked\r\n", "0\r\nhello\r\n0\r\n\r")),
       seed(9, post("Expect: 100-continue\r\nContent-Length: 2\r\n", "hi")),
   };
   test::replay_mutations(seeds, 5'000, LLVMFuzzerTestOneInput);
