@@ -291,11 +291,10 @@ TEST_F(HttpServerTest, DecodesBodiesBeforeTheHandler) {
 }
 
 TEST_F(HttpServerTest, EncodesAnswersForClientsThatAsk) {
-  server_ =
-      std::make_unique<HttpServer>(HttpServerOptions{}, HttpServer::QuickHandler(),
-                                   [](const HttpRequest&, const Responder& respond) {
-                                     respond(json_response(std::string(50'000, ' ')));
-                                   });
+  server_ = std::make_unique<HttpServer>(HttpServerOptions{}, HttpServer::QuickHandler(),
+                                         [](const HttpRequest&, const Responder& respond) {
+                                           respond(json_response(std::string(50'000, ' ')));
+                                         });
   server_->start();
   HttpClient plain(url());
   HttpClient gzip(url(), {.accept_gzip = true});
@@ -357,6 +356,21 @@ TEST_F(HttpServerTest, ATricklingBodyIsCutOffByTheRequestsDeadline) {
   EXPECT_EQ(socket.read_all(), "");
   EXPECT_LT(std::chrono::steady_clock::now() - start, milliseconds(3000));
   trickle.join();
+}
+
+TEST_F(HttpServerTest, ABodyMustComeAtTheLeastRate) {
+  serve({.min_bytes_per_second = 10'000, .body_grace = milliseconds(300)});
+  const auto upload = [&](std::size_t step) {  // every 20 ms, for a second at most
+    const RawSocket socket = connect();
+    socket.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 40000\r\n\r\n");
+    for (std::size_t i = 0; i < 50 && i * step < 40'000; ++i) {
+      socket.send(std::string(step, 'x'));
+      std::this_thread::sleep_for(milliseconds(20));
+    }
+    return socket.read_until("\r\n\r\n").starts_with("HTTP/1.1 200");
+  };
+  EXPECT_TRUE(upload(2000));  // up to 100 kB/s, 400 ms in all: past the grace, but fast enough
+  EXPECT_FALSE(upload(40));   // up to 2 kB/s
 }
 
 TEST_F(HttpServerTest, CountsWhatItDoes) {
