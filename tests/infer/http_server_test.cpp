@@ -261,6 +261,13 @@ TEST_F(HttpServerTest, WrongOrMissingTokensComputeNothing) {
     EXPECT_EQ(client.exchange({.method = "POST"}, milliseconds(5000))->response.status, 200);
   }
   EXPECT_EQ(num_computed, 2);
+
+  server_->set_tokens({"two", "three"});
+  HttpClient kept(url(), {.bearer_token = "three"});
+  EXPECT_EQ(kept.exchange({.method = "POST"}, milliseconds(5000))->response.status, 200);
+  server_->set_tokens({"two"});  // counts on open connections too
+  EXPECT_EQ(kept.exchange({.method = "POST"}, milliseconds(5000))->response.status, 401);
+  EXPECT_EQ(num_computed, 3);
 }
 
 TEST_F(HttpServerTest, DecodesBodiesBeforeTheHandler) {

@@ -45,6 +45,7 @@ class RawSocket {
   ~RawSocket() { close(); }
 
   [[nodiscard]] bool connected() const { return connected_; }
+  [[nodiscard]] int descriptor() const { return descriptor_; }
   void send(std::string_view text) const {
     while (!text.empty()) {
       const ssize_t sent = ::send(descriptor_, text.data(), text.size(), MSG_NOSIGNAL);
