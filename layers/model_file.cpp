@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "core/printable.h"
+#include "layers/initialization.h"
 #include "layers/metadata_reader.h"
 #include "layers/models/registry.h"
 #include "layers/name_list.h"
@@ -154,6 +155,7 @@ LoadedModel load_model(const std::filesystem::path& path) {
   LoadedModel model{parse_model_info(file), nullptr, {}};
   Rng rng(0);
   try {
+    const NoInitializationGuard weights_come_from_the_file;
     model.network = make_network(model.info.config, rng);
   } catch (const ConfigError& error) {
     throw DataError(fmt::format("[{}] describes a network that cannot be built: {}", path.string(),
