@@ -13,6 +13,7 @@
 
 #include "core/result.h"
 #include "core/tensor.h"
+#include "infer/edge_exit_report.h"
 #include "infer/http_client.h"
 #include "infer/http_message.h"
 #include "infer/policies/prediction.h"
@@ -58,11 +59,6 @@ struct LinkProbe {
   double ms = 0;
 };
 
-/// Headers of a request: milliseconds that are left for the answer, and how many answers the edge
-/// gave by exit since it last reported, e.g. `1=12,2=3` (PROTOCOL.md).
-inline constexpr std::string_view kTimeoutHeader = "Branchy-Timeout-Ms";
-inline constexpr std::string_view kEdgeExitsHeader = "Branchy-Edge-Exits";
-
 /// Name of the input that carries the boundary activation after block `cut`, and of the one that
 /// carries it as the codec encodes it.
 [[nodiscard]] std::string feature_input_name(std::string_view cut);
@@ -96,10 +92,11 @@ class CloudClient {
   /// The served model's metadata, e.g. to see before the first image whether the two sides fit.
   [[nodiscard]] Result<ModelDescription> describe();
   [[nodiscard]] Result<CloudAnswer> infer(const CloudQuestion& question);
-  /// Within `timeout`, which the cloud is told; `edge_exits` travels as that header unless empty.
+  /// Within `timeout`, which the cloud is told; `edge_exits` travels as kEdgeExitsHeader unless
+  /// empty.
   [[nodiscard]] Result<CloudAnswer> infer(const CloudQuestion& question,
                                           std::chrono::milliseconds timeout,
-                                          const std::string& edge_exits);
+                                          const EdgeExitCounts& edge_exits);
   /// Exchanges a message that needs no computing, made longer by `padding_bytes` (at most
   /// kMaxPadding): to measure the link.
   [[nodiscard]] Result<LinkProbe> probe(std::size_t padding_bytes);

@@ -57,6 +57,18 @@ if(NOT TARGET branchy_zstd)
   target_link_libraries(branchy_zstd INTERFACE "${BRANCHY_ZSTD_LIBRARY}")
 endif()
 
+# The core library alone: the CMake configuration of Debian 12's package demands civetweb and CURL.
+if(NOT TARGET branchy_prometheus)
+  find_path(BRANCHY_PROMETHEUS_INCLUDE prometheus/registry.h)
+  find_library(BRANCHY_PROMETHEUS_LIBRARY prometheus-cpp-core)
+  if(NOT BRANCHY_PROMETHEUS_INCLUDE OR NOT BRANCHY_PROMETHEUS_LIBRARY)
+    branchy_missing("prometheus-cpp" "prometheus-cpp-dev")
+  endif()
+  add_library(branchy_prometheus INTERFACE IMPORTED)
+  target_include_directories(branchy_prometheus SYSTEM INTERFACE "${BRANCHY_PROMETHEUS_INCLUDE}")
+  target_link_libraries(branchy_prometheus INTERFACE "${BRANCHY_PROMETHEUS_LIBRARY}")
+endif()
+
 find_package(fmt QUIET)
 if(NOT fmt_FOUND)
   branchy_missing("{fmt}" "libfmt-dev")

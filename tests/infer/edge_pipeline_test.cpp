@@ -7,6 +7,8 @@
 #include <future>
 
 #include "core/error.h"
+#include "infer/edge_exit_report.h"
+#include "infer/request_deadline.h"
 #include "tests/infer/loopback.h"
 #include "tests/infer/split_fixture.h"
 #include "tests/support/child_process.h"

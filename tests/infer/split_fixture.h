@@ -97,8 +97,7 @@ class SplitFixture : public testing::Test {
   void serve(ServedModel model, Script script = {}) {
     service_.set_backend(std::make_shared<PlanBackend>(std::move(model), 4));
     HttpServerOptions options;
-    options.workers = 4;
-    options.on_worker_start = [] { set_num_threads(1); };
+    options.workers = 4;  // those that a script may hold back
     server_ = std::make_unique<HttpServer>(options, service_.quick_handler(),
                                            [inner = service_.handler(), script = std::move(script)](
                                                HttpRequest request, Responder respond) {
@@ -180,7 +179,7 @@ class SplitFixture : public testing::Test {
   std::vector<Pixels> images_;
   std::mutex warnings_mutex_;
   std::vector<std::string> warnings_;
-  CloudService service_;
+  CloudService service_{{.batching = {.on_worker_start = [] { set_num_threads(1); }}}};
   std::unique_ptr<HttpServer> server_;
 };
 
