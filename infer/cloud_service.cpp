@@ -2,66 +2,16 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <chrono>
 #include <exception>
 #include <utility>
 
 #include "core/error.h"
 #include "core/printable.h"
-#include "core/provenance.h"
+#include "infer/inference_routes.h"
 
 namespace branchy {
 namespace {
-
-std::string server_metadata() {
-  return fmt::format(R"({{"name":"branchy","version":"{}","extensions":["binary_tensor_data"]}})",
-                     version_string());
-}
-
-enum class Endpoint { kServer, kLive, kReady, kModel, kModelReady, kInfer, kUnknown };
-
-// A path's endpoint and, for those of a model, the names that it carries.
-struct Route {
-  Endpoint endpoint = Endpoint::kUnknown;
-  std::string_view model;
-  std::string_view version;
-};
-
-std::string_view take_segment(std::string_view& path) {
-  const std::size_t end = std::min(path.find('/'), path.size());
-  const std::string_view segment = path.substr(0, end);
-  path.remove_prefix(std::min(end + 1, path.size()));
-  return segment;
-}
-
-Route find_route(std::string_view path) {
-  if (path == "/v2" || path == "/v2/") return {Endpoint::kServer, {}, {}};
-  if (path == "/v2/health/live") return {Endpoint::kLive, {}, {}};
-  if (path == "/v2/health/ready") return {Endpoint::kReady, {}, {}};
-  constexpr std::string_view kModels = "/v2/models/";
-  Route route;
-  if (path.substr(0, kModels.size()) != kModels) return route;
-  path.remove_prefix(kModels.size());
-  route.model = take_segment(path);
-  std::string_view verb = take_segment(path);
-  if (verb == "versions") {
-    route.version = take_segment(path);
-    if (route.version.empty()) return route;
-    verb = take_segment(path);
-  }
-  if (!path.empty() || route.model.empty()) return route;
-  if (verb.empty()) route.endpoint = Endpoint::kModel;
-  if (verb == "ready") route.endpoint = Endpoint::kModelReady;
-  if (verb == "infer") route.endpoint = Endpoint::kInfer;
-  return route;
-}
-
-HttpResponse wrong_method(std::string_view allowed) {
-  HttpResponse response = error_response(405, fmt::format("only {} is allowed here", allowed));
-  response.headers.emplace_back("Allow", allowed);
-  return response;
-}
 
 bool is_encoded(const HttpRequest& request) {
   const auto encoding = find_header(request.headers, "Content-Encoding");
@@ -100,12 +50,9 @@ HttpServer::Handler CloudService::handler() {
 std::optional<HttpResponse> CloudService::quick(const HttpRequest& request) const {
   const Route route = find_route(request.path());
   if (route.endpoint == Endpoint::kUnknown) return error_response(404, "no such path");
-  if (route.endpoint == Endpoint::kInfer) {
-    if (request.method != "POST") return wrong_method("POST");
-  } else if (request.method != "GET") {
-    return wrong_method("GET");
-  }
-  if (route.endpoint == Endpoint::kServer) return json_response(server_metadata());
+  const std::string_view method = method_of(route.endpoint);
+  if (request.method != method) return wrong_method_response(method);
+  if (route.endpoint == Endpoint::kServer) return json_response(server_metadata_json());
   if (route.endpoint == Endpoint::kLive) return json_response(R"({"live":true})");
   if (!ready_.load(std::memory_order_acquire)) {
     return error_response(503, "the model is not ready yet");
