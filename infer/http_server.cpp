@@ -10,6 +10,7 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <exception>
+#include <mutex>
 #include <set>
 #include <thread>
 #include <utility>
@@ -24,6 +25,8 @@ namespace beast = boost::beast;
 namespace http = beast::http;
 using tcp = asio::ip::tcp;
 using boost::system::error_code;
+
+bool is_health_path(std::string_view path) { return path.starts_with("/v2/health/"); }
 
 constexpr std::chrono::milliseconds kLingerTimeout{2000};
 constexpr std::size_t kReadChunk = 16 << 10;
@@ -129,9 +132,24 @@ struct Responder::State {
 
   std::shared_ptr<void> session;
   std::atomic<bool> answered{false};
+  std::mutex mutex;
+  HttpResponse streamed;
 };
 
 void Responder::operator()(HttpResponse response) const { state_->answer(std::move(response)); }
+
+void Responder::begin(HttpResponse head) const {
+  const std::lock_guard lock(state_->mutex);
+  state_->streamed = std::move(head);
+}
+
+bool Responder::part(std::string bytes) const {
+  const std::lock_guard lock(state_->mutex);
+  state_->streamed.body += bytes;
+  return true;
+}
+
+void Responder::end() const { state_->answer(std::move(state_->streamed)); }
 
 namespace detail {
 
@@ -206,6 +224,7 @@ void Session::on_request() {
   keep_alive_ = message.keep_alive();
   head_ = message.method() == http::verb::head;
   HttpRequest request;
+  request.arrived = std::chrono::steady_clock::now();
   request.method = message.method_string();
   request.target = message.target();
   for (const auto& field : message) {
@@ -369,6 +388,10 @@ HttpServer::~HttpServer() {
 }
 
 int HttpServer::port() const { return state_->port; }
+
+void HttpServer::reload_tls() {}
+
+HttpServer::Stats HttpServer::stats() const { return {}; }
 
 void HttpServer::start() {
   state_->queue = std::make_unique<WorkQueue>(
