@@ -37,11 +37,18 @@ struct EdgeOutcome {
   bool from_cloud = false;     ///< the cloud computed the last exit
   bool degraded = false;       ///< the cloud was needed but gave no answer
   std::string reason;          ///< why degraded: a failure's kind, or "paused" by the breaker
+  double decode_ms = 0;        ///< reading the image; no part of total_ms
+  double queue_ms = 0;         ///< waiting here, for the computing and for a connection
   double edge_ms = 0;          ///< computing here
-  double round_trip_ms = 0;    ///< asking the cloud, successful or not
+  double encode_ms = 0;        ///< making of the feature what is sent
+  double round_trip_ms = 0;    ///< asking the cloud, successful or not, retries included
   double cloud_ms = 0;         ///< the cloud's computing, part of round_trip_ms
   double total_ms = 0;
   std::int64_t bytes_sent = 0, bytes_received = 0;
+  std::int64_t retries = 0;  ///< further attempts at the cloud, after failures
+  bool hedged = false;       ///< the rest was computed here because the cloud was slow or away
+  std::string policy;        ///< that decided
+  std::optional<double> bits_per_second;  ///< behind the policy that follows the bandwidth
 };
 
 /// One thread at a time. Never throws for what the cloud does.
