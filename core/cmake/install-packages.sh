@@ -7,6 +7,7 @@ BRANCHY_BUILD_PACKAGES=(
   libdnnl-dev libopenblas-openmp-dev libfmt-dev nlohmann-json3-dev libcli11-dev libboost1.81-dev
   libstb-dev libcurl4-openssl-dev libarchive-dev libssl-dev libzstd-dev
   prometheus-cpp-dev
+  zlib1g-dev
 )
 # gnuplot-nox draws the plots of branchy-experiments, which its tests look at.
 BRANCHY_TEST_PACKAGES=(libgtest-dev libgmock-dev gnuplot-nox)
