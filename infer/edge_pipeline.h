@@ -10,17 +10,24 @@
 #include <string>
 #include <vector>
 
+#include "infer/cloud_link.h"
 #include "infer/edge_engine.h"
+#include "infer/policy_follower.h"
 
 namespace branchy {
 
 struct EdgePipelineOptions {
   EdgeOptions engine;
-  std::int64_t threads = 1;   ///< of the computing
-  std::size_t queue = 8;      ///< images that wait for their computing, and as many for the cloud
-  std::size_t in_flight = 4;  ///< images asked of the cloud at once, each with a connection
-  /// For each image that brings no deadline of its own, from `submit` on; 0: none.
+  std::int64_t threads = 1;  ///< of the computing
+  std::size_t queue = 8;     ///< images that wait for their computing, and as many for the cloud
+  /// For each image that brings no deadline of its own, from `submit` on, its `decode_ms` taken
+  /// off; 0: none.
   std::chrono::milliseconds deadline{0};
+  /// When an image has waited so long for the cloud, its rest is computed here too, if the file
+  /// holds it; nothing: only when the cloud has failed.
+  std::optional<std::chrono::milliseconds> hedge = {};
+  /// Chooses the policy of each image by the bandwidth, instead of `engine.policy`.
+  std::optional<PolicyFollower> follower = {};
 };
 
 /// One image to classify.
@@ -44,20 +51,25 @@ struct EdgeStatus {
   std::string policy;            ///< by which the next image leaves
 };
 
-/// One thread computes; up to `in_flight` others ask the cloud. Thread-safe.
+/// One thread computes; others ask the cloud, as many as the link has connections. Thread-safe.
 ///
-/// 1. Each image gets exactly one outcome, the one that it would get alone.
-/// 2. Outcomes come as they are ready, not in the order of `submit`.
-/// 3. Memory is bounded by `queue` and `in_flight`.
+/// 1. Each image gets exactly one outcome: the one that it would get alone, unless its deadline
+///    passes. Outcomes come as they are ready, not in the order of `submit`.
+/// 2. Images are computed in the order of `submit`. Nothing is computed while `queue` images wait
+///    for a connection, but what a deadline wants.
+/// 3. A deadline that passes while the image waits for its computing still gets the first exit;
+///    after each exit the time is looked at. What waits for the cloud is answered at the deadline,
+///    late by at most one image's computing.
+/// 4. The rest of a slow image (hedge) is computed when every image that came before the hedge
+///    fell due has been; the first answer wins. What a failed cloud left goes before new images.
 class EdgePipeline {
  public:
   /// Called on a thread of the pipeline; must neither throw nor wait for the pipeline.
   using Done = std::function<void(const EdgeOutcome&)>;
 
-  /// `cloud` may be null: what no exit here lets leave is then degraded. Throws what EdgeEngine's
-  /// constructor does.
-  EdgePipeline(ServedModel model, std::unique_ptr<CloudClient> cloud, EdgePipelineOptions options,
-               EdgeEngine::Warn warn);
+  /// `cloud` may be null: what no exit here lets leave is then degraded (reason `no-cloud`) or,
+  /// with a file that holds it, computed on here. Throws what EdgeEngine's constructor does.
+  EdgePipeline(ServedModel model, std::unique_ptr<CloudLink> cloud, EdgePipelineOptions options);
   /// drain().
   ~EdgePipeline();
   EdgePipeline(const EdgePipeline&) = delete;
@@ -75,7 +87,7 @@ class EdgePipeline {
   [[nodiscard]] EdgeStatus status() const;
 
  private:
-  struct Impl;
+  class Impl;
   std::unique_ptr<Impl> impl_;
 };
 

@@ -50,6 +50,8 @@ ShutdownSignal::~ShutdownSignal() {
 
 bool ShutdownSignal::requested() const { return signals_seen.load() > 0; }
 
+int ShutdownSignal::descriptor() const { return wake_pipe[0]; }
+
 void ShutdownSignal::wait() const {
   pollfd readable{wake_pipe[0], POLLIN, 0};
   while (!requested()) poll(&readable, 1, -1);

@@ -13,6 +13,8 @@ class ShutdownSignal {
 
   /// Whether a signal has come.
   [[nodiscard]] bool requested() const;
+  /// Can be polled: readable from the first signal on.
+  [[nodiscard]] int descriptor() const;
   /// Blocks until one comes.
   void wait() const;
 };
