@@ -9,8 +9,9 @@ BRANCHY_BUILD_PACKAGES=(
   prometheus-cpp-dev
   zlib1g-dev
 )
-# gnuplot-nox draws the plots of branchy-experiments, which its tests look at.
-BRANCHY_TEST_PACKAGES=(libgtest-dev libgmock-dev gnuplot-nox)
+# gnuplot-nox draws the plots of branchy-experiments, which its tests look at; python3 runs a client
+# of the protocol; nginx-light and openssl are for two clouds behind one address.
+BRANCHY_TEST_PACKAGES=(libgtest-dev libgmock-dev gnuplot-nox python3 nginx-light openssl)
 
 say() { printf '== %s\n' "$*"; }
 fail() {
