@@ -3,11 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <charconv>
 #include <system_error>
 #include <utility>
 
 #include "core/printable.h"
+#include "infer/edge_exit_report.h"
+#include "infer/http_client_pool.h"
+#include "infer/request_deadline.h"
 
 namespace branchy {
 namespace {
@@ -106,6 +110,11 @@ std::optional<std::chrono::seconds> retry_after(const HttpResponse& response) {
   return std::chrono::seconds(std::clamp(seconds, 0, 86400));
 }
 
+std::chrono::milliseconds time_left(Clock::time_point deadline) {
+  const auto left = std::chrono::floor<std::chrono::milliseconds>(deadline - Clock::now());
+  return std::max(left, std::chrono::milliseconds(0));
+}
+
 double ms_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
@@ -113,13 +122,32 @@ double ms_since(Clock::time_point start) {
 }  // namespace
 
 struct CloudClient::Impl {
-  CloudModel model;
-  std::chrono::milliseconds timeout;
-  HttpClient http;
-  std::uint64_t num_requests = 0;
+  explicit Impl(CloudClientOptions the_options)
+      : options(std::move(the_options)),
+        model(options.model),
+        pool(options.url, limited(options.http), std::max<std::size_t>(1, options.connections)) {}
+
+  static HttpClientOptions limited(HttpClientOptions http) {
+    http.body_limit_bytes = kAnswerLimitBytes;
+    return http;
+  }
+
+  const CloudClientOptions options;
+  const CloudModel& model;
+  HttpClientPool pool;
+  std::atomic<std::uint64_t> num_requests = 0;
 
   Failure failure(FailureKind kind, std::string_view text) {
-    return {kind, fmt::format("[cloud {}] {}", http.url().to_string(), text)};
+    return {kind, fmt::format("[cloud {}] {}", options.url.to_string(), text)};
+  }
+  Failure no_connection() {
+    return failure(FailureKind::kTimeout, "every connection was busy until the time was over");
+  }
+  Result<HttpExchange> exchange(const HttpRequest& request) {
+    const Clock::time_point deadline = Clock::now() + options.timeout;
+    const HttpClientPool::Lease http = pool.lease(deadline);
+    if (!http) return no_connection();
+    return http->exchange(request, time_left(deadline));
   }
   // What an answer other than 200 means.
   Failure refusal(const HttpResponse& response) {
@@ -153,18 +181,16 @@ CloudQuestion code_question(const CloudModel& model, std::span<const std::byte> 
           .first_exit = model.num_edge_exits + 1};
 }
 
-CloudClient::CloudClient(HttpUrl url, CloudModel model, std::chrono::milliseconds timeout,
-                         HttpClientOptions http)
-    : impl_([&] {
-        http.body_limit_bytes = kAnswerLimitBytes;
-        return new Impl{std::move(model), timeout, HttpClient(std::move(url), std::move(http))};
-      }()) {}
+CloudClient::CloudClient(CloudClientOptions options)
+    : impl_(std::make_unique<Impl>(std::move(options))) {}
+
+const CloudClientOptions& CloudClient::options() const { return impl_->options; }
 
 CloudClient::~CloudClient() = default;
 
 Result<ModelDescription> CloudClient::describe() {
   const HttpRequest request{.target = fmt::format("/v2/models/{}", impl_->model.name)};
-  const Result<HttpExchange> exchange = impl_->http.exchange(request, impl_->timeout);
+  const Result<HttpExchange> exchange = impl_->exchange(request);
   if (!exchange) return exchange.failure();
   if (exchange->response.status != 200) return impl_->refusal(exchange->response);
   try {
@@ -180,20 +206,20 @@ Result<LinkProbe> CloudClient::probe(std::size_t padding_bytes) {
     request.headers = {{"X-Padding", std::string(std::min(padding_bytes, kMaxPadding), '.')}};
   }
   const Clock::time_point start = Clock::now();
-  const Result<HttpExchange> exchange = impl_->http.exchange(request, impl_->timeout);
+  const Result<HttpExchange> exchange = impl_->exchange(request);
   if (!exchange) return exchange.failure();
   if (exchange->response.status != 200) return impl_->refusal(exchange->response);
   return LinkProbe{exchange->bytes_sent + exchange->bytes_received, ms_since(start)};
 }
 
 Result<CloudAnswer> CloudClient::infer(const CloudQuestion& question) {
-  return infer(question, impl_->timeout, {});
+  return infer(question, impl_->options.timeout, {});
 }
 
 Result<CloudAnswer> CloudClient::infer(const CloudQuestion& question,
                                        std::chrono::milliseconds timeout,
                                        const std::string& edge_exits) {
-  const Clock::time_point start = Clock::now();
+  const Clock::time_point deadline = Clock::now() + timeout;
   const CloudModel& model = impl_->model;
   InferRequest request;
   request.id = std::to_string(++impl_->num_requests);
@@ -210,11 +236,15 @@ Result<CloudAnswer> CloudClient::infer(const CloudQuestion& question,
   WireMessage wire = build_infer_request(request);
   HttpRequest message{.method = "POST", .target = fmt::format("/v2/models/{}/infer", model.name)};
   message.headers = {{"Content-Type", std::string(wire.content_type())},
-                     {std::string(kInferenceHeader), std::to_string(wire.json_bytes.value_or(0))},
-                     {std::string(kTimeoutHeader), std::to_string(timeout.count())}};
+                     {std::string(kInferenceHeader), std::to_string(wire.json_bytes.value_or(0))}};
   if (!edge_exits.empty()) message.headers.emplace_back(kEdgeExitsHeader, edge_exits);
   message.body = std::move(wire.body);
-  const Result<HttpExchange> exchange = impl_->http.exchange(message, timeout);
+  const HttpClientPool::Lease http = impl_->pool.lease(deadline);
+  if (!http) return impl_->no_connection();
+  const std::chrono::milliseconds left = time_left(deadline);
+  message.headers.emplace_back(kTimeoutHeader, std::to_string(left.count()));
+  const Clock::time_point start = Clock::now();
+  const Result<HttpExchange> exchange = http->exchange(message, left);
   if (!exchange) return exchange.failure();
   const HttpResponse& response = exchange->response;
   if (response.status != 200) return impl_->refusal(response);
@@ -231,7 +261,7 @@ Result<CloudAnswer> CloudClient::infer(const CloudQuestion& question,
     answer.bytes_received = exchange->bytes_received;
     return answer;
   } catch (const ProtocolError& error) {
-    impl_->http.disconnect();
+    http->disconnect();
     return impl_->failure(FailureKind::kProtocol, error.what());
   }
 }

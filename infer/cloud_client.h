@@ -58,11 +58,6 @@ struct LinkProbe {
   double ms = 0;
 };
 
-/// Headers of a request: milliseconds that are left for the answer, and how many answers the edge
-/// gave by exit since it last reported, e.g. `1=12,2=3` (PROTOCOL.md).
-inline constexpr std::string_view kTimeoutHeader = "Branchy-Timeout-Ms";
-inline constexpr std::string_view kEdgeExitsHeader = "Branchy-Edge-Exits";
-
 /// Name of the input that carries the boundary activation after block `cut`, and of the one that
 /// carries it as the codec encodes it.
 [[nodiscard]] std::string feature_input_name(std::string_view cut);
@@ -76,12 +71,19 @@ inline constexpr std::string_view kEdgeExitsHeader = "Branchy-Edge-Exits";
 /// The same as the model's codec encodes it.
 [[nodiscard]] CloudQuestion code_question(const CloudModel& model, std::span<const std::byte> code);
 
-/// Blocking, one thread at a time; every failure comes as a value within the time-out.
+struct CloudClientOptions {
+  HttpUrl url;
+  CloudModel model;
+  std::chrono::milliseconds timeout{2000};  ///< of an exchange
+  std::size_t connections = 1;              ///< exchanges at once; further ones wait
+  HttpClientOptions http = {};              ///< the limit of an answer's body is set here
+};
+
+/// Blocking and thread-safe; every failure comes as a value within the time-out.
 class CloudClient {
  public:
-  /// `timeout`: for one exchange. Of `http` the limit of an answer's body is set here.
-  CloudClient(HttpUrl url, CloudModel model, std::chrono::milliseconds timeout,
-              HttpClientOptions http = {});
+  /// Throws ConfigError as HttpClient does.
+  explicit CloudClient(CloudClientOptions options);
   ~CloudClient();
   CloudClient(const CloudClient&) = delete;
   CloudClient& operator=(const CloudClient&) = delete;
@@ -96,6 +98,7 @@ class CloudClient {
   /// Exchanges a message that needs no computing, made longer by `padding_bytes` (at most
   /// kMaxPadding): to measure the link.
   [[nodiscard]] Result<LinkProbe> probe(std::size_t padding_bytes);
+  [[nodiscard]] const CloudClientOptions& options() const;
   static constexpr std::size_t kMaxPadding = 4096;
 
  private:

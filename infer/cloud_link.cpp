@@ -41,56 +41,12 @@ std::string exits_header(const std::map<std::int64_t, std::int64_t>& exits) {
 
 }  // namespace
 
-struct CloudLink::Connection {
-  CloudClient client;
-  bool is_warm = false;  // its last exchange went well, so the next need not connect
-};
-
-/// A connection for one caller.
-class CloudLink::Lease {
- public:
-  explicit Lease(CloudLink& link) : link_(link) {
-    std::unique_lock lock(link.mutex_);
-    link.returned_.wait(lock, [&] { return !link.idle_.empty(); });
-    connection_ = std::move(link.idle_.back());
-    link.idle_.pop_back();
-  }
-  ~Lease() {
-    {
-      const std::lock_guard lock(link_.mutex_);
-      link_.idle_.push_back(std::move(connection_));
-    }
-    link_.returned_.notify_one();
-  }
-  Lease(const Lease&) = delete;
-  Lease& operator=(const Lease&) = delete;
-
-  Connection& operator*() const { return *connection_; }
-  Connection* operator->() const { return connection_.get(); }
-
- private:
-  CloudLink& link_;
-  std::unique_ptr<Connection> connection_;
-};
-
 CloudLink::CloudLink(CloudLinkOptions options, Warn warn)
-    : options_(std::move(options)),
+    : retries_(options.retries),
       warn_(std::move(warn)),
+      client_(std::move(options.client)),
       breaker_(kFirstPause, kLongestPause),
-      rng_(options_.seed) {
-  for (std::size_t i = 0; i < std::max<std::size_t>(1, options_.connections); ++i) {
-    // make_unique would want an aggregate's constructor.
-    idle_.push_back(std::unique_ptr<Connection>(new Connection{
-        CloudClient(options_.url, options_.model, options_.timeout, options_.http)}));
-  }
-}
-
-Result<ModelDescription> CloudLink::describe() {
-  const Lease connection(*this);
-  Result<ModelDescription> description = connection->client.describe();
-  connection->is_warm = description.ok();
-  return description;
-}
+      rng_(options.seed) {}
 
 CloudReply CloudLink::ask(const CloudQuestion& question, std::optional<Clock::time_point> deadline,
                           const std::function<bool()>& is_answered) {
@@ -105,9 +61,8 @@ CloudReply CloudLink::ask(const CloudQuestion& question, std::optional<Clock::ti
     reply.reason = "paused";
     return reply;
   }
-  Clock::time_point end = start + options_.timeout;
+  Clock::time_point end = start + client_.options().timeout;
   if (deadline) end = std::min(end, *deadline);
-  const Lease connection(*this);
   std::string text;
   for (std::int64_t attempt = 1;; ++attempt) {
     const auto left = std::chrono::floor<milliseconds>(end - Clock::now());
@@ -115,7 +70,7 @@ CloudReply CloudLink::ask(const CloudQuestion& question, std::optional<Clock::ti
       if (attempt == 1) reply.reason = "deadline";
       break;
     }
-    const Result<CloudAnswer> answer = this->attempt(*connection, question, left);
+    const Result<CloudAnswer> answer = this->attempt(question, left);
     if (answer) {
       reply.answer = *answer;
       break;
@@ -123,7 +78,7 @@ CloudReply CloudLink::ask(const CloudQuestion& question, std::optional<Clock::ti
     const Failure& failure = answer.failure();
     reply.reason = std::string(to_string(failure.kind));
     text = failure.text;
-    if (attempt > options_.retries || pass->is_trial || !may_help_to_retry(failure.kind)) break;
+    if (attempt > retries_ || pass->is_trial || !may_help_to_retry(failure.kind)) break;
     const Clock::duration wait = backoff(attempt, failure);
     if (Clock::now() + wait >= end) break;
     std::this_thread::sleep_for(wait);
@@ -134,11 +89,9 @@ CloudReply CloudLink::ask(const CloudQuestion& question, std::optional<Clock::ti
   return reply;
 }
 
-Result<CloudAnswer> CloudLink::attempt(Connection& connection, const CloudQuestion& question,
-                                       milliseconds timeout) {
+Result<CloudAnswer> CloudLink::attempt(const CloudQuestion& question, milliseconds timeout) {
   const auto exits = take_exits();
-  Result<CloudAnswer> answer = connection.client.infer(question, timeout, exits_header(exits));
-  connection.is_warm = answer.ok();
+  Result<CloudAnswer> answer = client_.infer(question, timeout, exits_header(exits));
   const std::lock_guard lock(mutex_);
   if (answer) {
     estimate_.add_transfer(answer->bytes_sent + answer->bytes_received,
@@ -195,44 +148,32 @@ bool CloudLink::is_probe_due() const {
   return (!last_probe_ || now - *last_probe_ >= kRoundTripAge) && breaker_.allows(now);
 }
 
-bool CloudLink::exchange_probe(CloudClient& client, std::size_t padding_bytes) {
-  std::optional<CircuitBreaker::Pass> pass;
-  {
-    const std::lock_guard lock(mutex_);
-    pass = breaker_.enter(Clock::now());
-  }
-  if (!pass) return false;
-  const Result<LinkProbe> probe = client.probe(padding_bytes);
-  const std::lock_guard lock(mutex_);
-  last_probe_ = Clock::now();
-  if (!probe) {
-    breaker_.failed(*pass, *last_probe_);
-    return false;
-  }
-  // That a cloud is reached does not mean that it answers questions: only those close the breaker.
-  breaker_.returned(*pass);
-  probe_bytes_ += probe->bytes;
-  if (padding_bytes == 0) {
-    estimate_.add_round_trip(probe->ms);
-  } else {
-    estimate_.add_transfer(probe->bytes, probe->ms);
-    last_transfer_ = last_probe_;
-  }
-  return true;
-}
-
 void CloudLink::probe() {
-  const Lease connection(*this);
-  // An exchange that has to connect is no round trip.
-  if (!connection->is_warm) connection->is_warm = connection->client.probe(0).ok();
-  connection->is_warm = exchange_probe(connection->client, 0);
-  if (!connection->is_warm) return;
+  std::optional<CircuitBreaker::Pass> pass;
   bool is_old = false;
   {
     const std::lock_guard lock(mutex_);
-    is_old = !last_transfer_ || Clock::now() - *last_transfer_ >= kBandwidthAge;
+    const Clock::time_point now = Clock::now();
+    last_probe_ = now;
+    pass = breaker_.enter(now);
+    is_old = !last_transfer_ || now - *last_transfer_ >= kBandwidthAge;
   }
-  if (is_old) connection->is_warm = exchange_probe(connection->client, CloudClient::kMaxPadding);
+  if (!pass) return;
+  // The first may have to connect, which is no round trip.
+  const Result<LinkProbe> first = client_.probe(0);
+  const Result<LinkProbe> second = first ? client_.probe(0) : first;
+  const Result<LinkProbe> padded =
+      second && is_old ? client_.probe(CloudClient::kMaxPadding) : second;
+  const std::lock_guard lock(mutex_);
+  if (!padded) return breaker_.failed(*pass, Clock::now());
+  // That the cloud is reached does not mean that it answers: only questions close the breaker.
+  breaker_.returned(*pass);
+  estimate_.add_round_trip(std::min(first->ms, second->ms));
+  probe_bytes_ += first->bytes + second->bytes;
+  if (!is_old) return;
+  estimate_.add_transfer(padded->bytes, padded->ms);
+  probe_bytes_ += padded->bytes;
+  last_transfer_ = Clock::now();
 }
 
 CloudLinkStatus CloudLink::status() const {

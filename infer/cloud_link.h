@@ -3,15 +3,12 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "core/rng.h"
 #include "infer/circuit_breaker.h"
@@ -21,13 +18,9 @@
 namespace branchy {
 
 struct CloudLinkOptions {
-  HttpUrl url;
-  CloudModel model;
-  HttpClientOptions http = {};
-  std::size_t connections = 4;              ///< exchanges at once; further callers wait
-  std::chrono::milliseconds timeout{2000};  ///< for a question with its retries
-  std::int64_t retries = 2;                 ///< further attempts at a question
-  std::uint64_t seed = 0;                   ///< of the jitter between them
+  CloudClientOptions client;  ///< its time-out holds for a question with its retries
+  std::int64_t retries = 2;   ///< further attempts at a question
+  std::uint64_t seed = 0;     ///< of the jitter between them
 };
 
 /// What became of a question.
@@ -64,10 +57,10 @@ class CloudLink {
 
   CloudLink(CloudLinkOptions options, Warn warn);
 
-  [[nodiscard]] const CloudModel& model() const { return options_.model; }
-  [[nodiscard]] std::size_t connections() const { return options_.connections; }
+  /// Questions at once.
+  [[nodiscard]] std::size_t connections() const { return client_.options().connections; }
   /// CloudClient::describe().
-  [[nodiscard]] Result<ModelDescription> describe();
+  [[nodiscard]] Result<ModelDescription> describe() { return client_.describe(); }
   /// Blocks until there is an answer, or there will be none: at the latest at `deadline`. Retries
   /// end early when `is_answered` says so.
   [[nodiscard]] CloudReply ask(const CloudQuestion& question,
@@ -85,22 +78,17 @@ class CloudLink {
   [[nodiscard]] CloudLinkStatus status() const;
 
  private:
-  struct Connection;
-  class Lease;
-
-  [[nodiscard]] Result<CloudAnswer> attempt(Connection& connection, const CloudQuestion& question,
+  [[nodiscard]] Result<CloudAnswer> attempt(const CloudQuestion& question,
                                             std::chrono::milliseconds timeout);
   /// How long to wait before attempt number `attempt`, from 1.
   [[nodiscard]] Clock::duration backoff(std::int64_t attempt, const Failure& failure);
   void close_question(CircuitBreaker::Pass pass, const CloudReply& reply, const std::string& text);
-  [[nodiscard]] bool exchange_probe(CloudClient& client, std::size_t padding_bytes);
   [[nodiscard]] std::map<std::int64_t, std::int64_t> take_exits();
 
-  const CloudLinkOptions options_;
+  const std::int64_t retries_;
   const Warn warn_;
+  CloudClient client_;
   mutable std::mutex mutex_;  // guards everything below
-  std::condition_variable returned_;
-  std::vector<std::unique_ptr<Connection>> idle_;
   CircuitBreaker breaker_;
   LinkEstimate estimate_;
   Rng rng_;

@@ -290,8 +290,11 @@ class CloudClientTest : public CloudServiceTest {
   static CloudModel model() {
     return {.name = "net", .cut = "b1", .num_classes = 3, .num_exits = 3, .num_edge_exits = 2};
   }
+  static CloudClientOptions options(int port, CloudModel served) {
+    return {.url = {"127.0.0.1", port}, .model = std::move(served), .timeout = milliseconds(5000)};
+  }
   Result<CloudAnswer> ask() {
-    CloudClient client({"127.0.0.1", server_.port()}, model(), milliseconds(5000));
+    CloudClient client(options(server_.port(), model()));
     return client.infer(feature_question(model(), Tensor::full({1, 4, 1, 1}, 0.5F)));
   }
   void expect_failure(const Result<CloudAnswer>& answer, FailureKind kind, const char* text) {
@@ -304,7 +307,7 @@ class CloudClientTest : public CloudServiceTest {
 };
 
 TEST_F(CloudClientTest, FeatureAndImageAreAnswered) {
-  CloudClient client({"127.0.0.1", server_.port()}, model(), milliseconds(5000));
+  CloudClient client(options(server_.port(), model()));
   CloudQuestion question = feature_question(model(), Tensor::full({1, 4, 1, 1}, 0.5F));
   question.policy = "p-tar:0.8";
   const auto feature = client.infer(question);
@@ -325,7 +328,7 @@ TEST_F(CloudClientTest, FeatureAndImageAreAnswered) {
 }
 
 TEST_F(CloudClientTest, WhatTheEdgeSawTravelsAndMayBeTheAnswer) {
-  CloudClient client({"127.0.0.1", server_.port()}, model(), milliseconds(5000));
+  CloudClient client(options(server_.port(), model()));
   backend_->exit = 2;
   backend_->last_exit = 3;
   const std::vector<std::byte> code(5, std::byte{9});
@@ -345,7 +348,7 @@ TEST_F(CloudClientTest, WhatTheEdgeSawTravelsAndMayBeTheAnswer) {
 }
 
 TEST_F(CloudClientTest, AProbeIsAsLongAsItsPadding) {
-  CloudClient client({"127.0.0.1", server_.port()}, model(), milliseconds(5000));
+  CloudClient client(options(server_.port(), model()));
   const auto bare = client.probe(0);
   const auto padded = client.probe(CloudClient::kMaxPadding);
   ASSERT_TRUE(bare.ok() && padded.ok());
@@ -369,7 +372,7 @@ TEST_F(CloudClientTest, BelievesNoWrongAnswer) {
 TEST_F(CloudClientTest, RefusalsCarryTheReason) {
   CloudModel other = model();
   other.name = "other";
-  CloudClient client({"127.0.0.1", server_.port()}, other, milliseconds(5000));
+  CloudClient client(options(server_.port(), other));
   const auto described = client.describe();
   ASSERT_FALSE(described.ok());
   EXPECT_THAT(described.failure().text, HasSubstr("answered 404"));
@@ -382,7 +385,7 @@ TEST_F(CloudClientTest, GarbageFromThePeerIsAValue) {
       socket.send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" +
                   header + "\r\n" + body);
     });
-    CloudClient client({"127.0.0.1", peer.port()}, model(), milliseconds(5000));
+    CloudClient client(options(peer.port(), model()));
     return client.infer(feature_question(model(), Tensor::full({1, 4, 1, 1}, 0.5F)));
   };
   expect_failure(ask_peer("<html>", ""), FailureKind::kProtocol, "not JSON");
