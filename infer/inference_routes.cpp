@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "core/provenance.h"
 
@@ -22,9 +23,11 @@ Route find_route(std::string_view path) {
   if (path == "/v2" || path == "/v2/") return {.endpoint = Endpoint::kServer};
   if (path == "/v2/health/live") return {.endpoint = Endpoint::kLive};
   if (path == "/v2/health/ready") return {.endpoint = Endpoint::kReady};
+  if (path == "/metrics") return {.endpoint = Endpoint::kMetrics};
+  if (path == "/v2/repository/index") return {.endpoint = Endpoint::kIndex};
   constexpr std::string_view kModels = "/v2/models/";
   Route route;
-  if (path.substr(0, kModels.size()) != kModels) return route;
+  if (!path.starts_with(kModels)) return route;
   path.remove_prefix(kModels.size());
   route.model = take_segment(path);
   std::string_view verb = take_segment(path);
@@ -40,18 +43,30 @@ Route find_route(std::string_view path) {
   return route;
 }
 
-std::string_view method_of(Endpoint endpoint) {
-  return endpoint == Endpoint::kInfer ? "POST" : "GET";
+bool is_posted(Endpoint endpoint) {
+  return endpoint == Endpoint::kInfer || endpoint == Endpoint::kIndex;
 }
 
-std::string server_metadata_json() {
-  return fmt::format(R"({{"name":"branchy","version":"{}","extensions":["binary_tensor_data"]}})",
-                     version_string());
-}
-
-HttpResponse wrong_method_response(std::string_view allowed) {
-  HttpResponse response = error_response(405, fmt::format("only {} is allowed here", allowed));
+std::optional<HttpResponse> method_response(std::string_view method, bool is_posted) {
+  if (is_posted ? method == "POST" : method == "GET" || method == "HEAD") return std::nullopt;
+  const std::string_view allowed = is_posted ? "POST, OPTIONS" : "GET, HEAD, OPTIONS";
+  HttpResponse response =
+      method == "OPTIONS" ? HttpResponse{.status = 204}
+                          : error_response(405, fmt::format("only {} is allowed here", allowed));
   response.headers.emplace_back("Allow", allowed);
+  return response;
+}
+
+std::string server_metadata_json(std::string_view extensions) {
+  return fmt::format(R"({{"name":"branchy","version":"{}","extensions":["binary_tensor_data"{}]}})",
+                     version_string(), extensions);
+}
+
+HttpResponse message_response(WireMessage message) {
+  HttpResponse response{.headers = {{"Content-Type", std::string(message.content_type())}}};
+  if (message.json_bytes)
+    response.headers.emplace_back(kInferenceHeader, std::to_string(*message.json_bytes));
+  response.body = std::move(message.body);
   return response;
 }
 
