@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "layers/initialization.h"
 #include "layers/metadata_reader.h"
 #include "layers/model_file.h"
 #include "layers/models/registry.h"
@@ -26,6 +27,7 @@ Attachment load_attachment(const SafetensorsFile& file, const std::string& prefi
   Rng rng(0);
   Attachment attachment;
   try {
+    const NoInitializationGuard weights_come_from_the_file;
     attachment.network = make_network(config, rng);
   } catch (const ConfigError& error) {
     reader.fail(prefix + "network", "cannot be built", error.what());

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "layers/initialization.h"
 #include "layers/models/registry.h"
 #include "layers/name_list.h"
 
@@ -82,6 +83,7 @@ LoadedModel load_model(const std::filesystem::path& path) {
   require_plausible_classes(file, "classes", model.info.config.classes);
   Rng rng(0);
   try {
+    const NoInitializationGuard weights_come_from_the_file;
     model.network = make_network(model.info.config, rng);
   } catch (const ConfigError& error) {
     throw DataError(fmt::format("[{}] describes a network that cannot be built: {}", path.string(),
