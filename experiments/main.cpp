@@ -4,6 +4,7 @@
 #include "experiments/adapt_figure.h"
 #include "experiments/codec_curve.h"
 #include "experiments/lee_exits.h"
+#include "experiments/link_command.h"
 #include "experiments/plot_command.h"
 #include "experiments/policy_agreement.h"
 #include "experiments/predictor_curve.h"
@@ -21,6 +22,7 @@ int main(int argc, char** argv) {
   branchy::add_predictor_curve_command(app);
   branchy::add_adapt_figure_command(app);
   branchy::add_lee_exits_command(app);
+  branchy::add_link_command(app);
   branchy::add_split_agreement_command(app);
   branchy::add_tables_command(app);
   branchy::add_train_step_command(app);
