@@ -5,6 +5,7 @@
 #include "experiments/codec_curve.h"
 #include "experiments/lee_exits.h"
 #include "experiments/link_command.h"
+#include "experiments/load_command.h"
 #include "experiments/plot_command.h"
 #include "experiments/policy_agreement.h"
 #include "experiments/predictor_curve.h"
@@ -23,6 +24,7 @@ int main(int argc, char** argv) {
   branchy::add_adapt_figure_command(app);
   branchy::add_lee_exits_command(app);
   branchy::add_link_command(app);
+  branchy::add_load_command(app);
   branchy::add_split_agreement_command(app);
   branchy::add_tables_command(app);
   branchy::add_train_step_command(app);
