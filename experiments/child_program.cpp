@@ -114,6 +114,8 @@ std::filesystem::path program_path(const std::string& name, const std::filesyste
 }
 
 std::string file_text(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(path, ignored)) return {};  // /dev/full has no end
   std::ifstream in(path);
   return {std::istreambuf_iterator<char>(in), {}};
 }

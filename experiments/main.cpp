@@ -3,6 +3,7 @@
 
 #include "experiments/adapt_figure.h"
 #include "experiments/codec_curve.h"
+#include "experiments/faults_command.h"
 #include "experiments/lee_exits.h"
 #include "experiments/link_command.h"
 #include "experiments/load_command.h"
@@ -23,6 +24,7 @@ int main(int argc, char** argv) {
   branchy::add_predictor_curve_command(app);
   branchy::add_adapt_figure_command(app);
   branchy::add_lee_exits_command(app);
+  branchy::add_faults_command(app);
   branchy::add_link_command(app);
   branchy::add_load_command(app);
   branchy::add_split_agreement_command(app);

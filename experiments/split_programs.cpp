@@ -8,6 +8,16 @@
 #include "core/printable.h"
 
 namespace branchy {
+namespace {
+
+// Threads that spin while they wait would take the CPU of the other programs.
+std::vector<std::pair<std::string, std::string>> with_passive_threads(
+    std::vector<std::pair<std::string, std::string>> environment) {
+  environment.emplace_back("OMP_WAIT_POLICY", "PASSIVE");
+  return environment;
+}
+
+}  // namespace
 
 CloudProgram::CloudProgram(const ProgramOptions& programs, const std::filesystem::path& model,
                            std::vector<std::string> options, int port) {
@@ -25,11 +35,11 @@ CloudProgram::CloudProgram(const ProgramOptions& programs, const std::filesystem
                                  std::to_string(programs.threads)};
   words.insert(words.end(), std::make_move_iterator(options.begin()),
                std::make_move_iterator(options.end()));
-  process_ =
-      std::make_unique<ChildProgram>(ChildOptions{.command = std::move(words),
-                                                  .log = programs.work / "cloud.log",
-                                                  .cpus = programs.cloud_cpus,
-                                                  .environment = {{"OMP_WAIT_POLICY", "PASSIVE"}}});
+  process_ = std::make_unique<ChildProgram>(
+      ChildOptions{.command = std::move(words),
+                   .log = programs.work / "cloud.log",
+                   .cpus = programs.cloud_cpus,
+                   .environment = with_passive_threads(programs.environment)});
   port_ = await_port(*process_, port_file);
 }
 
@@ -50,7 +60,7 @@ std::unique_ptr<ChildProgram> start_edge(const ProgramOptions& programs, const s
       ChildOptions{.command = std::move(words),
                    .log = programs.work / (name + ".log"),
                    .cpus = programs.edge_cpus,
-                   .environment = {{"OMP_WAIT_POLICY", "PASSIVE"}}});
+                   .environment = with_passive_threads(programs.environment)});
 }
 
 std::filesystem::path edge_results(const ProgramOptions& programs, const std::string& name) {

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "experiments/child_program.h"
@@ -14,8 +15,9 @@ namespace branchy {
 struct ProgramOptions {
   std::filesystem::path bin = {};  ///< folder of the programs; empty: that of this one
   std::filesystem::path work;      ///< folder for logs, ports and results
-  std::vector<int> edge_cpus = {}, cloud_cpus = {};  ///< empty: any
-  std::int64_t threads = 1;                          ///< computing threads of each
+  std::vector<int> edge_cpus = {}, cloud_cpus = {};                   ///< empty: any
+  std::vector<std::pair<std::string, std::string>> environment = {};  ///< of each program
+  std::int64_t threads = 1;                                           ///< computing threads of each
 };
 
 /// A branchy-cloud on 127.0.0.1 that is ready.
