@@ -44,7 +44,7 @@ SampleContext BatchAnswer::context(std::size_t row) const {
 }
 
 bool BatchAnswer::wants(std::int64_t exit, std::size_t row) const {
-  if (rows_[row].decision.verdict != Verdict::kGoOn) return false;
+  if (!is_open(rows_[row])) return false;
   return exit > info_.config.early_exits || policy_.computes(exit, context(row));
 }
 
@@ -54,48 +54,57 @@ bool BatchAnswer::wants(std::int64_t exit) const {
   return false;
 }
 
-void BatchAnswer::take(const ExitOutput& output) {
-  for (std::size_t i = 0; i < rows_.size(); ++i) {
-    if (!wants(output.exit, i)) continue;
-    Row& row = rows_[i];
-    row.seen.add(output.exit, row_of(output.logits, i), info_.temperature(output.exit));
-    if (!std::isfinite(row.seen.views().back().prediction.confidence))
-      throw NumericError(fmt::format("[exit {}] scores are not finite", output.exit));
-    row.decision = policy_.decide(row.seen.views(), context(i));
-    if (row.decision.verdict == Verdict::kGoOn) continue;
-    row.last_exit = output.exit;
-    --num_open_;
+void BatchAnswer::take(const ExitOutput& output, std::span<const std::size_t> rows) {
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (wants(output.exit, rows[i])) take(output.exit, row_of(output.logits, i), rows[i]);
   }
-  computed_.push_back(output);
+}
+
+void BatchAnswer::take(std::int64_t exit, std::span<const float> logits, std::size_t index) {
+  Row& row = rows_[index];
+  row.seen.add(exit, logits, info_.temperature(exit));
+  row.logits.insert(row.logits.end(), logits.begin(), logits.end());
+  row.exits.push_back(exit);
+  row.last_exit = exit;
+  row.failed = !std::isfinite(row.seen.views().back().prediction.confidence);
+  if (!row.failed) row.decision = policy_.decide(row.seen.views(), context(index));
+  if (!is_open(row)) --num_open_;
+}
+
+std::vector<std::size_t> BatchAnswer::open_rows(std::span<const std::size_t> rows) const {
+  std::vector<std::size_t> open;
+  for (const std::size_t row : rows)
+    if (is_open(rows_[row])) open.push_back(row);
+  return open;
 }
 
 // Of the exit that answers; when that one is the client's, of the last one.
-std::span<const float> BatchAnswer::logits_of(std::size_t row) const {
-  const auto find = [&](std::int64_t exit) {
-    return std::find_if(computed_.begin(), computed_.end(),
-                        [&](const ExitOutput& output) { return output.exit == exit; });
-  };
-  auto found = find(rows_[row].decision.answer.exit);
-  if (found == computed_.end()) found = find(rows_[row].last_exit);
-  return row_of(found->logits, row);
+std::span<const float> BatchAnswer::logits_of(const Row& row) const {
+  const auto found = std::find(row.exits.begin(), row.exits.end(), row.decision.answer.exit);
+  const std::size_t place = found == row.exits.end()
+                                ? row.exits.size() - 1
+                                : static_cast<std::size_t>(found - row.exits.begin());
+  const auto classes = static_cast<std::size_t>(info_.config.classes);
+  return std::span(row.logits).subspan(place * classes, classes);
 }
 
-std::vector<WireTensor> BatchAnswer::outputs() const {
-  BRANCHY_DCHECK(done());
+std::vector<WireTensor> BatchAnswer::outputs(std::int64_t first, std::int64_t count) const {
   std::vector<float> logits, confidences;
   std::vector<std::int32_t> exits, last_exits;
   std::vector<std::uint8_t> dropped;
-  logits.reserve(rows_.size() * static_cast<std::size_t>(info_.config.classes));
-  for (std::size_t i = 0; i < rows_.size(); ++i) {
-    const Row& row = rows_[i];
-    const std::span<const float> scores = logits_of(i);
+  logits.reserve(static_cast<std::size_t>(count * info_.config.classes));
+  for (const Row& row :
+       std::span(rows_).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count))) {
+    BRANCHY_DCHECK(!is_open(row));
+    if (row.failed)
+      throw NumericError(fmt::format("[exit {}] scores are not finite", row.last_exit));
+    const std::span<const float> scores = logits_of(row);
     logits.insert(logits.end(), scores.begin(), scores.end());
     exits.push_back(static_cast<std::int32_t>(row.decision.answer.exit));
     confidences.push_back(row.decision.answer.confidence);
     last_exits.push_back(static_cast<std::int32_t>(row.last_exit));
     dropped.push_back(row.decision.verdict == Verdict::kDrop ? 1 : 0);
   }
-  const std::int64_t count = std::ssize(rows_);
   return {
       fp32_tensor("logits", {count, info_.config.classes}, logits),
       int32_tensor("exit_index", {count}, exits), fp32_tensor("confidence", {count}, confidences),

@@ -2,96 +2,153 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <chrono>
-#include <cstdio>
+#include <csignal>
 #include <memory>
+#include <thread>
+#include <utility>
 
 #include "core/atomic_file.h"
 #include "core/error.h"
 #include "core/threads.h"
+#include "infer/bearer_token.h"
 #include "infer/cloud_service.h"
 #include "infer/http_server.h"
 #include "infer/measure_options.h"
+#include "infer/model_repository.h"
 #include "infer/plan_backend.h"
+#include "infer/process_metrics.h"
+#include "infer/request_record.h"
 #include "infer/shutdown_signal.h"
 
 namespace branchy {
+namespace {
 
-void add_cloud_options(CLI::App& app, CloudCommandOptions& options) {
-  app.add_option("--model", options.model, "Model file, e.g. cloud.safetensors of branchy export")
-      ->required();
-  app.add_option("--host", options.host, "Numeric address to listen on")->capture_default_str();
-  app.add_option("--port", options.port, "Port to listen on, 0 for any free one")
-      ->check(CLI::Range(0, 65535))
-      ->capture_default_str();
-  app.add_option("--port-file", options.port_file, "Write the port here when ready");
-  app.add_option("--threads", options.threads, "Computing threads of a worker (default: all CPUs)")
-      ->check(CLI::Range(1, 4096));
-  app.add_option("--workers", options.workers,
-                 "Requests computed at the same time; more than one needs --threads 1")
-      ->check(CLI::Range(1, 256))
-      ->capture_default_str();
-  app.add_option("--queue", options.queue, "Requests that may wait; beyond: 503")
-      ->check(CLI::Range(1, 1'000'000))
-      ->capture_default_str();
-  app.add_option("--max-connections", options.max_connections, "Open connections; beyond: 503")
-      ->check(CLI::Range(1, 100'000))
-      ->capture_default_str();
-  app.add_option("--max-body-mib", options.max_body_mib, "Size of a request; beyond: 413")
-      ->check(CLI::Range(1, 1024))
-      ->capture_default_str();
-  app.add_option("--max-batch", options.max_batch, "Images of a request; beyond: 400")
-      ->check(CLI::Range(1, 65536))
-      ->capture_default_str();
-  app.add_option("--drain-ms", options.drain_ms, "Patience with open requests when stopping")
-      ->check(CLI::Range(0, 600'000))
-      ->capture_default_str();
-  app.add_flag("--log-requests", options.log_requests, "One line on stderr for each request");
-  add_measure_options(app, options.measure, options.repeat);
+// Requests are read and checked on these; computing has the Batcher's.
+constexpr std::size_t kReaders = 2;
+
+void log(const std::string& line) { write_log_line("branchy-cloud", line); }
+
+CloudServiceOptions service_options(const CloudCommandOptions& options) {
+  CloudServiceOptions service{.max_wait = std::chrono::milliseconds(options.max_wait_ms),
+                              .serve_metrics = options.metrics_port < 0,
+                              .log_requests = options.log_requests,
+                              .log = log};
+  service.batching.workers = options.workers;
+  service.batching.queue_limit = options.queue;
+  service.batching.max_rows = options.max_batch;
+  service.batching.wait = std::chrono::microseconds(options.batch_wait_us);
+  // OpenMP's thread count belongs to the thread that sets it.
+  service.batching.on_worker_start = [threads = options.num_threads()] {
+    set_num_threads(threads);
+  };
+  return service;
 }
 
+HttpServerOptions server_options(const CloudCommandOptions& options) {
+  HttpServerOptions server{.host = options.host,
+                           .port = options.port,
+                           .workers = kReaders,
+                           .queue_limit = options.queue,
+                           .max_connections = options.max_connections,
+                           .body_limit_bytes = options.max_body_mib << 20,
+                           .tls_certificate = options.tls_certificate,
+                           .tls_key = options.tls_key,
+                           .on_worker_start = unpin_this_thread};
+  if (!options.token_file.empty()) server.tokens = read_bearer_tokens(options.token_file);
+  return server;
+}
+
+// Serves /metrics alone.
+std::unique_ptr<HttpServer> start_metrics_server(const CloudCommandOptions& options,
+                                                 const CloudService& service) {
+  if (options.metrics_port < 0) return nullptr;
+  const auto answer = [&service](const HttpRequest& request) -> std::optional<HttpResponse> {
+    if (request.path() == "/metrics" && (request.method == "GET" || request.method == "HEAD"))
+      return service.metrics_response();
+    return error_response(404, "only GET /metrics is here");
+  };
+  auto server = std::make_unique<HttpServer>(
+      HttpServerOptions{.host = options.host, .port = options.metrics_port, .max_connections = 64},
+      answer, [](const HttpRequest&, const Responder&) {});
+  server->start();
+  return server;
+}
+
+ModelRepository repository_of(const CloudCommandOptions& options) {
+  const auto loader = [max_batch = options.max_batch](const std::filesystem::path& file) {
+    auto backend = std::make_shared<PlanBackend>(load_served_model(file), max_batch);
+    backend->warm_up();
+    return backend;
+  };
+  return {{.file = options.model, .directory = options.models}, loader, log};
+}
+
+// What cannot be read again stays as it was.
+void reload(ModelRepository& repository, CloudService& service, HttpServer& server, bool tls) {
+  bool good = true;
+  const auto attempt = [&](const auto& step) {
+    try {
+      step();
+    } catch (const std::exception& error) {
+      good = false;
+      log(fmt::format("reload: {}", error.what()));
+    }
+  };
+  attempt([&] {
+    const std::shared_ptr<const ModelTable> models = repository.load();
+    good = models->failed().empty();
+    service.set_models(models);
+  });
+  if (tls) attempt([&] { server.reload_tls(); });
+  service.metrics().count_reload(good);
+  log(good ? "reloaded" : "reloaded in part");
+}
+
+void write_port(const std::string& file, const HttpServer& server) {
+  if (!file.empty()) write_file_atomically(file, fmt::format("{}\n", server.port()));
+}
+
+}  // namespace
+
 int run_cloud_command(const CloudCommandOptions& options) {
-  const std::int64_t threads = options.threads > 0 ? options.threads : num_available_cpus();
-  if (options.workers > 1 && threads > 1) {
-    throw ConfigError(
-        fmt::format("[threads] {} workers of {} threads each would fight for the "
-                    "same CPUs; give --threads 1 with --workers {}",
-                    options.workers, threads, options.workers));
-  }
-  const ShutdownSignal shutdown;
-  set_num_threads(threads);
+  check_cloud_options(options);
+  // A reader of the log, or of an answer, that is gone is no reason to end.
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
+  const ShutdownSignal shutdown(ShutdownSignal::Hangup::kReloads);
+  set_num_threads(options.num_threads());
   if (!options.measure.empty()) {
     write_measured_times(load_served_model(options.model), options.measure, options.repeat,
                          [&] { return shutdown.requested(); });
     return 0;
   }
 
-  CloudService::Log log;
-  if (options.log_requests) {
-    log = [](const std::string& line) { fmt::print(stderr, "branchy-cloud: {}\n", line); };
-  }
-  CloudService service(std::move(log));
-  HttpServerOptions server_options{.host = options.host,
-                                   .port = options.port,
-                                   .workers = options.workers,
-                                   .queue_limit = options.queue,
-                                   .max_connections = options.max_connections,
-                                   .body_limit_bytes = options.max_body_mib << 20};
-  // OpenMP's thread count belongs to the thread that sets it.
-  server_options.on_worker_start = [threads] { set_num_threads(threads); };
-  HttpServer server(server_options, service.quick_handler(), service.handler());
+  CloudService service(service_options(options));
+  add_process_metrics(service.registry());
+  HttpServer server(server_options(options), service.quick_handler(), service.handler());
+  const StopGuard stop_service(service);
+  service.metrics().watch(server, [&] { return service.num_waiting(); });
+  const std::unique_ptr<HttpServer> metrics_server = start_metrics_server(options, service);
   server.start();
 
-  auto backend = std::make_shared<PlanBackend>(load_served_model(options.model), options.max_batch);
-  backend->warm_up();
-  service.set_backend(backend);
-  if (!options.port_file.empty()) {
-    write_file_atomically(options.port_file, fmt::format("{}\n", server.port()));
-  }
-  fmt::print(stderr, "listening on {}\n", HttpUrl{options.host, server.port()}.to_string());
+  ModelRepository repository = repository_of(options);
+  const std::shared_ptr<const ModelTable> models = repository.load();
+  if (models->empty())
+    throw DataError(
+        fmt::format("[cloud] no model could be loaded from {}; expected "
+                    "<model>/<version>/<any>.safetensors there",
+                    options.models));
+  service.set_models(models);
+  write_port(options.port_file, server);
+  if (metrics_server) write_port(options.metrics_port_file, *metrics_server);
+  const HttpUrl url{options.host, server.port(), !options.tls_certificate.empty()};
+  log(fmt::format("listening on {}", url.to_string()));
 
-  shutdown.wait();
+  while (shutdown.wait_for_reload())
+    reload(repository, service, server, !options.tls_certificate.empty());
+  service.begin_drain();
+  std::this_thread::sleep_for(std::chrono::milliseconds(options.drain_delay_ms));
   server.stop(std::chrono::milliseconds(options.drain_ms));
   return 0;
 }

@@ -2,91 +2,112 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <chrono>
 #include <exception>
+#include <future>
 #include <utility>
 
 #include "core/error.h"
 #include "core/printable.h"
 #include "core/provenance.h"
+#include "infer/edge_exit_report.h"
+#include "infer/protocol.h"
+#include "infer/request_check.h"
+#include "infer/request_deadline.h"
 
 namespace branchy {
-namespace {
 
-std::string server_metadata() {
-  return fmt::format(R"({{"name":"branchy","version":"{}","extensions":["binary_tensor_data"]}})",
-                     version_string());
-}
+/// A request for inference on its way, owned by whoever works on it.
+struct CloudService::Exchange {
+  using Clock = std::chrono::steady_clock;
 
-enum class Endpoint { kServer, kLive, kReady, kModel, kModelReady, kInfer, kUnknown };
-
-// A path's endpoint and, for those of a model, the names that it carries.
-struct Route {
-  Endpoint endpoint = Endpoint::kUnknown;
-  std::string_view model;
-  std::string_view version;
+  RequestRecord record;
+  Clock::time_point arrived;
+  std::shared_ptr<const Served> served;  // the models that it began with
+  ServedVersion version;
+  std::shared_ptr<const ModelMetrics> metrics;
+  EdgeExitCounts edge_exits;  // counted when the answer is a success
+  Respond respond;
 };
 
-std::string_view take_segment(std::string_view& path) {
-  const std::size_t end = std::min(path.find('/'), path.size());
-  const std::string_view segment = path.substr(0, end);
-  path.remove_prefix(std::min(end + 1, path.size()));
-  return segment;
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds(Clock::duration time) { return std::chrono::duration<double>(time).count(); }
+
+std::string server_metadata() {
+  return fmt::format(
+      R"({{"name":"branchy","version":"{}","extensions":["binary_tensor_data","classification"]}})",
+      version_string());
 }
 
-Route find_route(std::string_view path) {
-  if (path == "/v2" || path == "/v2/") return {Endpoint::kServer, {}, {}};
-  if (path == "/v2/health/live") return {Endpoint::kLive, {}, {}};
-  if (path == "/v2/health/ready") return {Endpoint::kReady, {}, {}};
-  constexpr std::string_view kModels = "/v2/models/";
-  Route route;
-  if (path.substr(0, kModels.size()) != kModels) return route;
-  path.remove_prefix(kModels.size());
-  route.model = take_segment(path);
-  std::string_view verb = take_segment(path);
-  if (verb == "versions") {
-    route.version = take_segment(path);
-    if (route.version.empty()) return route;
-    verb = take_segment(path);
-  }
-  if (!path.empty() || route.model.empty()) return route;
-  if (verb.empty()) route.endpoint = Endpoint::kModel;
-  if (verb == "ready") route.endpoint = Endpoint::kModelReady;
-  if (verb == "infer") route.endpoint = Endpoint::kInfer;
-  return route;
-}
-
-HttpResponse wrong_method(std::string_view allowed) {
+HttpResponse wrong_method(CloudEndpoint endpoint) {
+  const std::string_view allowed = allowed_methods(endpoint);
   HttpResponse response = error_response(405, fmt::format("only {} is allowed here", allowed));
   response.headers.emplace_back("Allow", allowed);
   return response;
 }
 
-bool is_encoded(const HttpRequest& request) {
-  const auto encoding = find_header(request.headers, "Content-Encoding");
-  return encoding && !encoding->empty() && *encoding != "identity";
+HttpResponse unknown_model(const CloudRoute& route, const ModelTable& models) {
+  std::string known;
+  for (const std::string& name : models.models()) {
+    known += known.empty() ? " " : ", ";
+    known += name;
+    for (const std::string& version : models.versions(name)) known += " " + version;
+  }
+  const std::string asked = route.version.empty()
+                                ? printable(route.model)
+                                : printable(route.model) + " version " + printable(route.version);
+  return error_response(404,
+                        fmt::format("model '{}' is not served here; served are:{}", asked, known));
+}
+
+EdgeExitCounts edge_exits_of(const HttpRequest& request) {
+  const auto text = find_header(request.headers, kEdgeExitsHeader);
+  return text ? parse_edge_exits(*text) : EdgeExitCounts{};
+}
+
+HttpResponse to_http(const InferResponse& answer, const InferRequest& request,
+                     const ModelDescription& model) {
+  WireMessage wire = build_infer_response(answer, request, model.class_names);
+  HttpResponse response{.headers = {{"Content-Type", std::string(wire.content_type())}}};
+  if (wire.json_bytes)
+    response.headers.emplace_back(kInferenceHeader, std::to_string(*wire.json_bytes));
+  response.body = std::move(wire.body);
+  return response;
+}
+
+const WireTensor* find_output(const InferResponse& answer, std::string_view name) {
+  for (const WireTensor& output : answer.outputs)
+    if (output.name == name) return &output;
+  return nullptr;
 }
 
 }  // namespace
 
-void CloudService::set_backend(std::shared_ptr<InferBackend> backend) {
-  BRANCHY_DCHECK(!ready_.load());
+CloudService::CloudService(CloudServiceOptions options)
+    : options_(std::move(options)), metrics_(registry_, options_.batching.max_rows) {
+  Batcher::Options batching = options_.batching;
+  batching.on_batch = [this](std::int64_t requests, std::int64_t rows) {
+    metrics_.count_batch(requests, rows);
+  };
+  batcher_ = std::make_unique<Batcher>(std::move(batching));
+}
+
+CloudService::~CloudService() { stop(); }
+
+void CloudService::set_models(std::shared_ptr<const ModelTable> models) {
   auto served = std::make_shared<Served>();
-  served->model = backend->describe();
-  served->backend = std::move(backend);
-  const std::string& name = served->model.name;
-  const bool plain = name.find_first_not_of(
-                         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                         "0123456789_.-") == std::string::npos;
-  if (name.empty() || !plain) {
-    throw ConfigError(
-        fmt::format("[cloud] model name '{}' does not fit into a path; use letters, "
-                    "digits, '_', '.' and '-'",
-                    printable(name)));
-  }
+  for (const std::string& name : models->models())
+    served->metrics[name] = metrics_.model(name, models->find(name, "")->description.num_exits);
+  served->models = std::move(models);
+  const std::lock_guard lock(mutex_);
   served_ = std::move(served);
-  ready_.store(true, std::memory_order_release);
+}
+
+std::shared_ptr<const CloudService::Served> CloudService::served() const {
+  const std::lock_guard lock(mutex_);
+  return served_;
 }
 
 HttpServer::QuickHandler CloudService::quick_handler() {
@@ -94,69 +115,188 @@ HttpServer::QuickHandler CloudService::quick_handler() {
 }
 
 HttpServer::Handler CloudService::handler() {
-  return [this](const HttpRequest& request, const Responder& respond) { respond(infer(request)); };
+  return [this](const HttpRequest& request, const Responder& respond) { answer(request, respond); };
 }
 
-std::optional<HttpResponse> CloudService::quick(const HttpRequest& request) const {
-  const Route route = find_route(request.path());
-  if (route.endpoint == Endpoint::kUnknown) return error_response(404, "no such path");
-  if (route.endpoint == Endpoint::kInfer) {
-    if (request.method != "POST") return wrong_method("POST");
-  } else if (request.method != "GET") {
-    return wrong_method("GET");
+std::optional<HttpResponse> CloudService::quick(const HttpRequest& request) {
+  std::optional<HttpResponse> response = quick_unreported(request);
+  if (!response || response->status >= 300) return response;
+  try {
+    metrics_.count_edge_exits(edge_exits_of(request));
+  } catch (const HttpError& error) {
+    return error_response(error.status(), error.what());
   }
-  if (route.endpoint == Endpoint::kServer) return json_response(server_metadata());
-  if (route.endpoint == Endpoint::kLive) return json_response(R"({"live":true})");
-  if (!ready_.load(std::memory_order_acquire)) {
-    return error_response(503, "the model is not ready yet");
+  return response;
+}
+
+std::optional<HttpResponse> CloudService::quick_unreported(const HttpRequest& request) const {
+  const CloudRoute route = find_cloud_route(request.path());
+  const CloudEndpoint endpoint = route.endpoint;
+  if (endpoint == CloudEndpoint::kUnknown ||
+      (endpoint == CloudEndpoint::kMetrics && !options_.serve_metrics))
+    return error_response(404, "no such path");
+  if (request.method == "OPTIONS") {
+    return HttpResponse{.status = 204,
+                        .headers = {{"Allow", std::string(allowed_methods(endpoint))}}};
   }
-  if (route.endpoint == Endpoint::kReady) return json_response(R"({"ready":true})");
-  const ModelDescription& model = served_->model;
-  if (route.model != model.name || !(route.version.empty() || route.version == model.version)) {
-    return error_response(404, fmt::format("model '{}' is not served here; '{}' version {} is",
-                                           printable(route.model), model.name, model.version));
+  if (!allows_method(endpoint, request.method)) return wrong_method(endpoint);
+  if (endpoint == CloudEndpoint::kServer) return json_response(server_metadata());
+  if (endpoint == CloudEndpoint::kLive) return json_response(R"({"live":true})");
+  if (endpoint == CloudEndpoint::kMetrics) return metrics_response();
+  const std::shared_ptr<const Served> now = served();
+  if (!now || now->models->empty()) return error_response(503, "the model is not ready yet");
+  if (endpoint == CloudEndpoint::kReady) {
+    return draining_ ? error_response(503, "shutting down") : json_response(R"({"ready":true})");
   }
-  if (route.endpoint == Endpoint::kModel) return json_response(model_metadata_json(model));
-  if (route.endpoint == Endpoint::kModelReady) {
+  if (endpoint == CloudEndpoint::kIndex) return std::nullopt;
+  return endpoint == CloudEndpoint::kInfer && now->models->find(route.model, route.version)
+             ? std::nullopt
+             : std::optional(model_response(route, *now));
+}
+
+HttpResponse CloudService::model_response(const CloudRoute& route, const Served& served) const {
+  const ServedVersion* version = served.models->find(route.model, route.version);
+  if (version == nullptr) {
+    if (route.endpoint == CloudEndpoint::kInfer)
+      metrics_.count({.status = 404}, *metrics_.unknown_model());
+    return unknown_model(route, *served.models);
+  }
+  const ModelDescription& model = version->description;
+  if (route.endpoint == CloudEndpoint::kModelReady) {
+    if (draining_) return error_response(503, "shutting down");
     return json_response(fmt::format(R"({{"name":"{}","ready":true}})", model.name));
   }
-  if (is_encoded(request)) return error_response(415, "Content-Encoding is not supported");
-  return std::nullopt;
+  return json_response(model_metadata_json(model, served.models->versions(model.name)));
+}
+
+HttpResponse CloudService::metrics_response() const {
+  return {.headers = {{"Content-Type", std::string(kMetricsContentType)}},
+          .body = registry_.text()};
+}
+
+void CloudService::index(const HttpRequest& request, const Respond& respond) const {
+  try {
+    const std::shared_ptr<const Served> now = served();
+    respond(json_response(repository_index_json(*now->models, wants_ready_only(request.body))));
+  } catch (const HttpError& error) {
+    respond(error_response(error.status(), error.what()));
+  }
+}
+
+void CloudService::answer(const HttpRequest& request, Respond respond) {
+  const CloudRoute route = find_cloud_route(request.path());
+  if (route.endpoint == CloudEndpoint::kIndex) return index(request, respond);
+  auto exchange = std::make_shared<Exchange>();
+  exchange->respond = std::move(respond);
+  exchange->arrived = request.arrived == Clock::time_point{} ? Clock::now() : request.arrived;
+  exchange->record = {.number = num_requests_.fetch_add(1) + 1,
+                      .client_id = {},
+                      .model = std::string(route.model),
+                      .version = std::string(route.version),
+                      .bytes_in = request.body.size(),
+                      .stages = {},
+                      .failure = {}};
+  exchange->served = served();
+  const ServedVersion* version =
+      exchange->served ? exchange->served->models->find(route.model, route.version) : nullptr;
+  if (version == nullptr) {  // dropped by a reload after quick() had seen it
+    exchange->metrics = metrics_.unknown_model();
+    return reply(*exchange, exchange->served ? unknown_model(route, *exchange->served->models)
+                                             : error_response(503, "the model is not ready yet"));
+  }
+  exchange->version = *version;
+  exchange->metrics = exchange->served->metrics.find(version->description.name)->second;
+  exchange->record.version = version->description.version;
+  try {
+    submit(exchange, request);
+  } catch (const std::exception&) {
+    fail(*exchange, std::current_exception());
+  }
+}
+
+void CloudService::submit(const std::shared_ptr<Exchange>& exchange, const HttpRequest& request) {
+  const ModelDescription& model = exchange->version.description;
+  HttpRequest timed{.headers = request.headers, .arrived = exchange->arrived};
+  BatchTask task{.backend = exchange->version.backend,
+                 .request = {},
+                 .key = {},
+                 .deadline = request_deadline(timed, options_.max_wait),
+                 .done = {}};
+  exchange->edge_exits = edge_exits_of(request);
+  if (task.deadline && *task.deadline <= Clock::now())
+    throw HttpError(504, "too late: the time for this request has passed");
+  task.request = parse_infer_request(request.body, find_header(request.headers, kInferenceHeader),
+                                     model.inputs);
+  exchange->record.client_id = task.request.id;
+  check_inputs(task.request, model);
+  check_outputs(task.request, model);
+  task.rows = main_input(task.request, model).shape.front();
+  exchange->record.rows = task.rows;
+  task.key = task.backend->batch_key(task.request);
+  exchange->record.stages.read = seconds(Clock::now() - exchange->arrived);
+  task.done = [this, exchange](BatchTask& done, InferResult result, const BatchTimes& times) {
+    finish(*exchange, done.request, std::move(result), times);
+  };
+  if (!batcher_->submit(task)) throw HttpError(503, "overloaded; try again later");
+}
+
+void CloudService::finish(Exchange& exchange, const InferRequest& request, InferResult result,
+                          const BatchTimes& times) {
+  StageSeconds& stages = exchange.record.stages;
+  stages.batch_wait = seconds(times.batch_wait);
+  stages.queue = seconds(times.queue);
+  stages.compute = seconds(times.compute);
+  if (const auto* error = std::get_if<std::exception_ptr>(&result)) return fail(exchange, *error);
+  try {
+    const Clock::time_point begin = Clock::now();
+    auto& answer = std::get<InferResponse>(result);
+    answer.model_name = exchange.version.description.name;
+    answer.model_version = exchange.version.description.version;
+    answer.id = request.id;
+    answer.parameters["queue_ms"] = 1e3 * (stages.batch_wait + stages.queue);
+    HttpResponse response = to_http(answer, request, exchange.version.description);
+    if (const WireTensor* exits = find_output(answer, "exit_index"))
+      CloudMetrics::count_exits(int32_values(*exits), *exchange.metrics);
+    stages.write = seconds(Clock::now() - begin);
+    reply(exchange, std::move(response));
+  } catch (const std::exception&) {
+    fail(exchange, std::current_exception());
+  }
+}
+
+void CloudService::fail(Exchange& exchange, const std::exception_ptr& error) {
+  RequestRecord& record = exchange.record;
+  try {
+    std::rethrow_exception(error);
+  } catch (const HttpError& known) {
+    record.failure = known.what();
+    return reply(exchange, error_response(known.status(), known.what()));
+  } catch (const std::exception& inside) {
+    record.failure = inside.what();
+  }
+  reply(exchange, error_response(500, fmt::format("internal error, request {}", record.number)));
+}
+
+void CloudService::reply(Exchange& exchange, HttpResponse response) {
+  RequestRecord& record = exchange.record;
+  record.status = response.status;
+  record.bytes_out = response.body.size();
+  metrics_.count(record, *exchange.metrics);
+  if (response.status < 300) metrics_.count_edge_exits(exchange.edge_exits);
+  if (options_.log && (options_.log_requests || response.status == 500))
+    options_.log(log_line(record));
+  exchange.respond(std::move(response));
 }
 
 HttpResponse CloudService::infer(const HttpRequest& request) {
-  const std::uint64_t number = num_requests_.fetch_add(1) + 1;
-  try {
-    return run(*served_, request, number);
-  } catch (const HttpError& error) {
-    log(fmt::format("request {}: {} {}", number, error.status(), error.what()));
-    return error_response(error.status(), error.what());
-  } catch (const std::exception& error) {
-    log(fmt::format("request {}: 500 {}", number, error.what()));
-    return error_response(500, fmt::format("internal error, request {}", number));
-  }
+  std::promise<HttpResponse> answered;
+  answer(request, [&](HttpResponse response) { answered.set_value(std::move(response)); });
+  return answered.get_future().get();
 }
 
-HttpResponse CloudService::run(const Served& served, const HttpRequest& request,
-                               std::uint64_t number) {
-  const auto start = std::chrono::steady_clock::now();
-  InferRequest message = parse_infer_request(
-      request.body, find_header(request.headers, kInferenceHeader), served.model.inputs);
-  check_inputs(message, served.model);
-  InferResponse answer = served.backend->infer(message);
-  answer.model_name = served.model.name;
-  answer.model_version = served.model.version;
-  answer.id = std::move(message.id);
-  WireMessage wire = build_infer_response(answer, message);
-  HttpResponse response{.headers = {{"Content-Type", std::string(wire.content_type())}}};
-  if (wire.json_bytes) {
-    response.headers.emplace_back(kInferenceHeader, std::to_string(*wire.json_bytes));
-  }
-  response.body = std::move(wire.body);
-  const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
-  log(fmt::format("request {}: 200 {} {} {:.3f} ms", number, message.inputs.front().name,
-                  shape_text(message.inputs.front().shape), took.count()));
-  return response;
+void CloudService::begin_drain() {
+  draining_ = true;
+  batcher_->hurry();
 }
 
 }  // namespace branchy

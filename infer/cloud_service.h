@@ -1,68 +1,121 @@
-// CloudService: the routes of the Open Inference Protocol, from HTTP to a backend and back.
+// CloudService: the routes of the Open Inference Protocol, from HTTP to a model and back.
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
-#include <string_view>
-#include <utility>
 
+#include "infer/batcher.h"
+#include "infer/cloud_metrics.h"
+#include "infer/cloud_route.h"
 #include "infer/http_server.h"
-#include "infer/protocol.h"
-#include "infer/request_check.h"
+#include "infer/infer_backend.h"
+#include "infer/metrics_registry.h"
+#include "infer/model_table.h"
+#include "infer/request_record.h"
 
 namespace branchy {
 
-/// A model that answers. Both functions may be called from several threads at once.
-class InferBackend {
- public:
-  virtual ~InferBackend() = default;
-  [[nodiscard]] virtual ModelDescription describe() const = 0;
-  /// The service has checked each input against `describe()`: name, datatype, shape, at least one
-  /// row. Sets `parameters` and `outputs`; id and model name are the service's business. Throws
-  /// HttpError for what it cannot accept (parameters); anything else becomes a 500.
-  [[nodiscard]] virtual InferResponse infer(const InferRequest& request) = 0;
+struct CloudServiceOptions {
+  Batcher::Options batching = {};  ///< its `on_batch` is the service's own
+  /// Requests without a time-out of their own are dropped when they have not begun so long after
+  /// they came; 0: never.
+  std::chrono::milliseconds max_wait{0};
+  bool serve_metrics = true;  ///< GET /metrics here
+  bool log_requests = false;  ///< one line a request; failures inside have theirs in any case
+  std::function<void(const std::string&)> log = {};
 };
 
-/// Serves one model. Its functions are an HttpServer's handlers:
-/// `HttpServer(options, service.quick_handler(), service.handler())`.
+/// Serves a table of models. Its functions are an HttpServer's handlers:
+/// `HttpServer(options, service.quick_handler(), service.handler())`. The server's threads only
+/// read and check; computing is the Batcher's.
+///
+/// The service holds Responders while requests wait, so `stop()` must be called before the server
+/// is gone; `StopGuard` does so.
 class CloudService {
  public:
-  /// One line per request that a backend has worked on, or that failed inside.
-  using Log = std::function<void(const std::string&)>;
+  using Respond = std::function<void(HttpResponse)>;
 
-  explicit CloudService(Log log = {}) : log_(std::move(log)) {}
+  explicit CloudService(CloudServiceOptions options = {});
+  /// stop().
+  ~CloudService();
+  CloudService(const CloudService&) = delete;
+  CloudService& operator=(const CloudService&) = delete;
 
-  /// Until then /v2/health/ready and the model's routes answer 503. Once only.
-  void set_backend(std::shared_ptr<InferBackend> backend);
+  /// Until then, and while the table is empty, /v2/health/ready and the models' routes answer 503.
+  /// Again at any time, from any thread: requests that have begun keep their models.
+  void set_models(std::shared_ptr<const ModelTable> models);
+  /// A table of one model under its own name; throws ConfigError when that does not fit into a
+  /// path.
+  void set_backend(std::shared_ptr<InferBackend> backend) {
+    set_models(ModelTable::of(std::move(backend)));
+  }
 
   [[nodiscard]] HttpServer::QuickHandler quick_handler();
   [[nodiscard]] HttpServer::Handler handler();
 
-  /// Health and metadata, and refusals (404, 405, 415, 503); nothing for a request to compute.
-  [[nodiscard]] std::optional<HttpResponse> quick(const HttpRequest& request) const;
-  /// A POST .../infer. Every exception becomes a response.
+  /// Health, metadata, metrics and refusals (404, 405, 503); nothing for what must be read.
+  [[nodiscard]] std::optional<HttpResponse> quick(const HttpRequest& request);
+  /// What quick() left. `respond` is called once, perhaps later and on another thread; every
+  /// failure is a response.
+  void answer(const HttpRequest& request, Respond respond);
+  /// The same, waiting for the answer.
   [[nodiscard]] HttpResponse infer(const HttpRequest& request);
+
+  /// From now on /v2/health/ready answers 503, and no batch waits for others.
+  void begin_drain();
+  /// Answers what waits with 503 and joins the workers. Idempotent.
+  void stop() { batcher_->stop(); }
+
+  [[nodiscard]] MetricsRegistry& registry() { return registry_; }
+  [[nodiscard]] CloudMetrics& metrics() { return metrics_; }
+  [[nodiscard]] std::size_t num_waiting() const { return batcher_->num_waiting(); }
+  /// The answer to GET /metrics.
+  [[nodiscard]] HttpResponse metrics_response() const;
 
  private:
   struct Served {
-    std::shared_ptr<InferBackend> backend;
-    ModelDescription model;
+    std::shared_ptr<const ModelTable> models;
+    std::map<std::string, std::shared_ptr<const ModelMetrics>, std::less<>> metrics;  // by model
   };
+  struct Exchange;
 
-  [[nodiscard]] HttpResponse run(const Served& served, const HttpRequest& request,
-                                 std::uint64_t number);
-  void log(const std::string& line) const {
-    if (log_) log_(line);
-  }
+  [[nodiscard]] std::shared_ptr<const Served> served() const;
+  [[nodiscard]] std::optional<HttpResponse> quick_unreported(const HttpRequest& request) const;
+  [[nodiscard]] HttpResponse model_response(const CloudRoute& route, const Served& served) const;
+  void index(const HttpRequest& request, const Respond& respond) const;
+  void submit(const std::shared_ptr<Exchange>& exchange, const HttpRequest& request);
+  void finish(Exchange& exchange, const InferRequest& request, InferResult result,
+              const BatchTimes& times);
+  void fail(Exchange& exchange, const std::exception_ptr& error);
+  void reply(Exchange& exchange, HttpResponse response);
 
-  Log log_;
+  CloudServiceOptions options_;
+  MetricsRegistry registry_;
+  CloudMetrics metrics_;
+  mutable std::mutex mutex_;  // guards served_
   std::shared_ptr<const Served> served_;
-  std::atomic<bool> ready_{false};  // set after served_, which never changes again
+  std::atomic<bool> draining_{false};
   std::atomic<std::uint64_t> num_requests_{0};
+  std::unique_ptr<Batcher> batcher_;  // last: its workers use all of the above
+};
+
+/// Stops a service at the end of its life: declare it behind the server.
+class StopGuard {
+ public:
+  explicit StopGuard(CloudService& service) : service_(service) {}
+  ~StopGuard() { service_.stop(); }
+  StopGuard(const StopGuard&) = delete;
+  StopGuard& operator=(const StopGuard&) = delete;
+
+ private:
+  CloudService& service_;
 };
 
 }  // namespace branchy

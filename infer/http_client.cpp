@@ -1,87 +1,119 @@
 #include "infer/http_client.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/beast/core.hpp>
-#include <boost/beast/http.hpp>
-#include <condition_variable>
-#include <mutex>
+#include <array>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
 #include <optional>
-#include <thread>
 #include <utility>
 #include <vector>
+
+#include "core/error.h"
+#include "infer/content_encoding.h"
+#include "infer/socket_channel.h"
+#include "infer/tcp_connect.h"
+#include "infer/tls_context.h"
 
 namespace branchy {
 namespace {
 
 namespace asio = boost::asio;
-namespace beast = boost::beast;
-namespace http = beast::http;
-using tcp = asio::ip::tcp;
+namespace http = boost::beast::http;
 using boost::system::error_code;
 using Clock = std::chrono::steady_clock;
-using Endpoints = std::vector<tcp::endpoint>;
+using Status = SocketChannel::Status;
+using Parser = http::response_parser<http::string_body>;
 
-// A name look-up cannot be cancelled, so it runs on a thread of its own that outlives a caller
-// whose deadline has passed.
-struct Lookup {
-  std::mutex mutex;
-  std::condition_variable finished;
-  std::optional<Endpoints> endpoints;
+constexpr std::size_t kReadBytes = 64 << 10;
+constexpr int kMaxInterim = 4;  // answers like 100 Continue before the real one
+
+// What one attempt came to: an exchange, or why there is none.
+struct Attempt {
+  std::optional<HttpExchange> exchange;
+  FailureKind kind = FailureKind::kClosed;
+  std::string reason;
+  bool answer_began = false;
 };
 
-Endpoints look_up(const HttpUrl& url, Clock::time_point deadline) {
-  const auto port = static_cast<std::uint16_t>(url.port);
-  error_code error;
-  const auto address = asio::ip::make_address(url.host, error);
-  if (!error) return {tcp::endpoint(address, port)};
-  auto lookup = std::make_shared<Lookup>();
-  std::thread([lookup, host = url.host, service = std::to_string(url.port)] {
-    Endpoints found;
-    asio::io_context io;
-    error_code failed;
-    for (const auto& entry : tcp::resolver(io).resolve(host, service, failed)) {
-      found.push_back(entry.endpoint());
+// A connection, plain or TLS; every call ends by the deadline.
+class Connection {
+ public:
+  explicit Connection(int descriptor) : descriptor_(descriptor), channel_(descriptor) {}
+  ~Connection() { ::close(descriptor_); }
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  Status shake_hands(const TlsContext& context, const std::string& host,
+                     Clock::time_point deadline) {
+    channel_.begin_tls_client(context, host);
+    for (;;) {
+      const Status status = channel_.handshake();
+      if (!awaited(status, deadline)) return status;
     }
-    const std::lock_guard lock(lookup->mutex);
-    lookup->endpoints = std::move(found);
-    lookup->finished.notify_one();
-  }).detach();
-  std::unique_lock lock(lookup->mutex);
-  lookup->finished.wait_until(lock, deadline, [&] { return lookup->endpoints.has_value(); });
-  return lookup->endpoints.value_or(Endpoints());
+  }
+  /// kDone, or how it ended; kWantWrite: the deadline passed.
+  Status write(std::string_view head, std::string_view body, Clock::time_point deadline) {
+    while (!head.empty() || !body.empty()) {
+      const std::array<std::string_view, 2> pieces = {head, body};
+      const auto transfer =
+          channel_.write(head.empty() ? std::span(pieces).subspan(1) : std::span(pieces));
+      if (transfer.status == Status::kDone) {
+        const std::size_t of_head = std::min(transfer.bytes, head.size());
+        head.remove_prefix(of_head);
+        body.remove_prefix(transfer.bytes - of_head);
+      } else if (!awaited(transfer.status, deadline)) {
+        return transfer.status;
+      }
+    }
+    return Status::kDone;
+  }
+  /// kDone with bytes, or how it ended; kWantRead: the deadline passed.
+  SocketChannel::Transfer read(std::span<char> dst, Clock::time_point deadline) {
+    for (;;) {
+      const auto transfer = channel_.read(dst);
+      if (!awaited(transfer.status, deadline)) return transfer;
+    }
+  }
+  [[nodiscard]] const std::string& failure() const { return channel_.failure(); }
+
+ private:
+  // Whether it is worth trying again.
+  bool awaited(Status status, Clock::time_point deadline) const {
+    if (status != Status::kWantRead && status != Status::kWantWrite) return false;
+    return await_socket(descriptor_, status == Status::kWantWrite, deadline);
+  }
+
+  int descriptor_;
+  SocketChannel channel_;
+};
+
+bool timed_out(Status status) {
+  return status == Status::kWantRead || status == Status::kWantWrite;
 }
 
-FailureKind kind_of(error_code error) {
-  static const auto& http_category = http::make_error_code(http::error::end_of_stream).category();
-  if (error == beast::error::timeout) return FailureKind::kTimeout;
-  if (error == http::error::end_of_stream || error == http::error::partial_message) {
-    return FailureKind::kClosed;
+void append_field(std::string& head, std::string_view name, std::string_view value) {
+  if (name.find_first_of("\r\n:") != std::string_view::npos ||
+      value.find_first_of("\r\n") != std::string_view::npos) {
+    throw Error(fmt::format("[http] header field {} holds a line break", name.substr(0, 40)));
   }
-  return error.category() == http_category ? FailureKind::kProtocol : FailureKind::kClosed;
+  head.append(name).append(": ").append(value).append("\r\n");
 }
 
 }  // namespace
 
 struct HttpClient::Impl {
-  // What one attempt came to: an exchange, or an error and whether any byte of an answer came.
-  struct Attempt {
-    std::optional<HttpExchange> exchange;
-    error_code error;
-    bool answer_began = false;
-  };
-
-  error_code connect(Clock::time_point deadline);
-  Attempt attempt(const http::request<http::string_body>& message, Clock::time_point deadline);
-  // Runs what has been started; its own expiry timer ends it.
-  void run() {
-    io.restart();
-    io.run();
-  }
+  std::string request_head(const HttpRequest& request) const;
+  std::optional<Failure> connect(Clock::time_point deadline);
+  Attempt attempt(std::string_view head, std::string_view body, Clock::time_point deadline);
+  // Reads one message; nothing in `attempt.reason` when it came whole.
+  void read(Parser& parser, Attempt& attempt, Clock::time_point deadline,
+            std::int64_t& bytes_received);
+  bool decode(HttpResponse& response) const;
   void close() {
-    stream.reset();
-    buffer.clear();
+    connection.reset();
+    pending.clear();
   }
   Failure failure(FailureKind kind, std::string_view reason) {
     close();
@@ -90,59 +122,124 @@ struct HttpClient::Impl {
 
   HttpUrl url;
   HttpClientOptions options;
-  asio::io_context io{1};
-  Endpoints endpoints;
-  std::optional<beast::tcp_stream> stream;
-  beast::flat_buffer buffer;
+  std::shared_ptr<const TlsContext> tls;
+  std::optional<Connection> connection;
+  std::string pending;  // came, but belongs to the next answer
+  std::vector<char> scratch = std::vector<char>(kReadBytes);
 };
 
-error_code HttpClient::Impl::connect(Clock::time_point deadline) {
-  close();
-  if (endpoints.empty()) endpoints = look_up(url, deadline);
-  if (endpoints.empty()) return asio::error::host_not_found;
-  stream.emplace(io);
-  stream->expires_at(deadline);
-  error_code result;
-  stream->async_connect(endpoints, [&](error_code error, const tcp::endpoint&) { result = error; });
-  run();
-  if (result) {
-    endpoints.clear();  // the name may point elsewhere the next time
-    close();
-    return result;
+std::string HttpClient::Impl::request_head(const HttpRequest& request) const {
+  std::string head = fmt::format("{} {} HTTP/1.1\r\n", request.method, request.target);
+  append_field(head, "Host", url.authority());
+  for (const auto& [name, value] : request.headers) append_field(head, name, value);
+  if (!options.bearer_token.empty()) {
+    append_field(head, "Authorization", "Bearer " + options.bearer_token);
   }
-  stream->socket().set_option(tcp::no_delay(true), result);
-  return {};
+  if (options.accept_gzip) append_field(head, "Accept-Encoding", "gzip");
+  if (!request.body.empty() || (request.method != "GET" && request.method != "HEAD")) {
+    append_field(head, "Content-Length", std::to_string(request.body.size()));
+  }
+  return head + "\r\n";
 }
 
-HttpClient::Impl::Attempt HttpClient::Impl::attempt(const http::request<http::string_body>& message,
-                                                    Clock::time_point deadline) {
-  Attempt attempt;
-  std::size_t sent = 0;
-  stream->expires_at(deadline);
-  http::async_write(*stream, message, [&](error_code error, std::size_t bytes) {
-    attempt.error = error;
-    sent = bytes;
+std::optional<Failure> HttpClient::Impl::connect(Clock::time_point deadline) {
+  close();
+  const TcpConnection opened = tcp_connect(url.host, url.port, deadline);
+  if (opened.descriptor < 0) {
+    const FailureKind kind =
+        Clock::now() >= deadline ? FailureKind::kTimeout : FailureKind::kRefused;
+    return failure(kind, fmt::format("cannot connect: {}", opened.error));
+  }
+  connection.emplace(opened.descriptor);
+  if (!tls) return std::nullopt;
+  const Status status = connection->shake_hands(*tls, url.host, deadline);
+  if (status == Status::kDone) return std::nullopt;
+  if (timed_out(status))
+    return failure(FailureKind::kTimeout, "cannot connect: TLS handshake late");
+  const std::string reason = connection->failure();
+  return failure(FailureKind::kRefused,
+                 fmt::format("cannot connect: {}",
+                             reason.empty() ? "closed during the TLS handshake" : reason));
+}
+
+void HttpClient::Impl::read(Parser& parser, Attempt& attempt, Clock::time_point deadline,
+                            std::int64_t& bytes_received) {
+  parser.header_limit(options.header_limit_bytes);
+  parser.body_limit(options.body_limit_bytes);
+  parser.eager(true);
+  while (!parser.is_done()) {
+    error_code error;
+    const std::size_t used = parser.put(asio::buffer(pending), error);
+    pending.erase(0, used);
+    bytes_received += static_cast<std::int64_t>(used);
+    attempt.answer_began = attempt.answer_began || used > 0;
+    if (parser.is_done()) return;
+    if (!error || error == http::error::need_more) {
+      // Between chunks a line of extensions or a trailer may wait, but not without end.
+      if (pending.size() > options.header_limit_bytes) error = http::error::header_limit;
+    }
+    if (error && error != http::error::need_more) {
+      attempt.kind = FailureKind::kProtocol;
+      attempt.reason = fmt::format("answer is not HTTP: {}", error.message());
+      return;
+    }
+    const auto transfer = connection->read(scratch, deadline);
+    if (transfer.status == Status::kDone) {
+      attempt.answer_began = true;
+      pending.append(scratch.data(), transfer.bytes);
+      continue;
+    }
+    if (timed_out(transfer.status)) {
+      attempt.kind = FailureKind::kTimeout;
+      attempt.reason = "no answer";
+      return;
+    }
+    // Without a length the end of the connection is the end of the answer.
+    if (transfer.status == Status::kClosed && parser.got_some()) {
+      parser.put_eof(error);
+      if (!error) return;
+    }
+    attempt.kind = FailureKind::kClosed;
+    attempt.reason = "connection closed before the answer was whole";
+    return;
+  }
+}
+
+bool HttpClient::Impl::decode(HttpResponse& response) const {
+  const auto field = find_header(response.headers, "Content-Encoding");
+  if (!field) return true;
+  const std::optional<ContentCoding> coding = parse_content_coding(*field);
+  if (!coding) return false;
+  if (*coding == ContentCoding::kIdentity) return true;
+  std::string decoded;
+  if (decode_content(*coding, response.body, options.body_limit_bytes, decoded) !=
+      DecodeOutcome::kDone) {
+    return false;
+  }
+  response.body = std::move(decoded);
+  std::erase_if(response.headers, [](const HttpHeaders::value_type& header) {
+    return find_header({header}, "Content-Encoding") || find_header({header}, "Content-Length");
   });
-  run();
-  if (attempt.error == beast::error::timeout) return attempt;
+  return true;
+}
+
+Attempt HttpClient::Impl::attempt(std::string_view head, std::string_view body,
+                                  Clock::time_point deadline) {
+  Attempt attempt;
+  const bool is_head = head.starts_with("HEAD ");
+  const Status written = connection->write(head, body, deadline);
+  if (timed_out(written)) {
+    attempt.kind = FailureKind::kTimeout;
+    return attempt;
+  }
   // After a failed write there may still be an answer: a server that refuses a large body speaks
   // before it has read it all.
-  const error_code write_error = attempt.error;
-  for (int interim = 0; interim < 4; ++interim) {
-    http::response_parser<http::string_body> parser;
-    parser.header_limit(options.header_limit_bytes);
-    parser.body_limit(options.body_limit_bytes);
-    std::size_t received = 0;
-    http::async_read(*stream, buffer, parser, [&](error_code error, std::size_t bytes) {
-      attempt.error = error;
-      received = bytes;
-    });
-    run();
-    attempt.answer_began = attempt.answer_began || received > 0 || parser.got_some();
-    if (attempt.error) {
-      if (write_error && !attempt.answer_began) attempt.error = write_error;
-      return attempt;
-    }
+  for (int interim = 0; interim <= kMaxInterim; ++interim) {
+    Parser parser;
+    parser.skip(is_head);
+    std::int64_t bytes_received = 0;
+    read(parser, attempt, deadline, bytes_received);
+    if (!attempt.reason.empty()) return attempt;
     auto answer = parser.release();
     if (answer.result_int() >= 100 && answer.result_int() < 200) continue;
     HttpExchange exchange;
@@ -151,19 +248,22 @@ HttpClient::Impl::Attempt HttpClient::Impl::attempt(const http::request<http::st
       exchange.response.headers.emplace_back(field.name_string(), field.value());
     }
     exchange.response.body = std::move(answer.body());
-    exchange.bytes_sent = static_cast<std::int64_t>(sent);
-    exchange.bytes_received = static_cast<std::int64_t>(received);
+    exchange.bytes_sent = static_cast<std::int64_t>(head.size() + body.size());
+    exchange.bytes_received = bytes_received;
+    // Bytes beyond the answer belong to no request.
+    if (!answer.keep_alive() || written != Status::kDone || !pending.empty()) close();
     attempt.exchange = std::move(exchange);
-    if (!answer.keep_alive() || write_error) close();
     return attempt;
   }
-  attempt.error = http::error::bad_status;
+  attempt.kind = FailureKind::kProtocol;
+  attempt.reason = "answer is not HTTP: too many interim answers";
   return attempt;
 }
 
 HttpClient::HttpClient(HttpUrl url, HttpClientOptions options) : impl_(std::make_unique<Impl>()) {
   impl_->url = std::move(url);
-  impl_->options = options;
+  impl_->options = std::move(options);
+  if (impl_->url.tls) impl_->tls = TlsContext::for_client(impl_->options.ca_file);
 }
 
 HttpClient::~HttpClient() = default;
@@ -175,34 +275,23 @@ void HttpClient::disconnect() { impl_->close(); }
 Result<HttpExchange> HttpClient::exchange(const HttpRequest& request,
                                           std::chrono::milliseconds timeout) {
   const Clock::time_point deadline = Clock::now() + timeout;
-  http::request<http::string_body> message;
-  message.method_string(request.method);
-  message.target(request.target);
-  message.version(11);
-  message.set(http::field::host, impl_->url.authority());
-  for (const auto& [name, value] : request.headers) message.set(name, value);
-  message.body() = request.body;
-  message.prepare_payload();
-  for (bool reused = impl_->stream.has_value();; reused = false) {
+  const std::string head = impl_->request_head(request);
+  for (bool reused = impl_->connection.has_value();; reused = false) {
     if (!reused) {
-      if (const error_code error = impl_->connect(deadline)) {
-        const bool late = error == beast::error::timeout || Clock::now() >= deadline;
-        return impl_->failure(late ? FailureKind::kTimeout : FailureKind::kRefused,
-                              fmt::format("cannot connect: {}", error.message()));
-      }
+      if (std::optional<Failure> failure = impl_->connect(deadline)) return std::move(*failure);
     }
-    Impl::Attempt attempt = impl_->attempt(message, deadline);
-    if (attempt.exchange) return std::move(*attempt.exchange);
-    const FailureKind kind = kind_of(attempt.error);
-    if (reused && kind == FailureKind::kClosed && !attempt.answer_began) continue;
-    if (kind == FailureKind::kTimeout) {
-      return impl_->failure(kind, fmt::format("no answer within {} ms", timeout.count()));
+    Attempt attempt = impl_->attempt(head, request.body, deadline);
+    if (attempt.exchange) {
+      if (impl_->decode(attempt.exchange->response)) return std::move(*attempt.exchange);
+      return impl_->failure(FailureKind::kProtocol,
+                            "answer's Content-Encoding is damaged, unknown "
+                            "or larger than expected");
     }
-    if (kind == FailureKind::kClosed) {
-      return impl_->failure(kind, fmt::format("connection closed before the answer was whole ({})",
-                                              attempt.error.message()));
+    if (reused && attempt.kind == FailureKind::kClosed && !attempt.answer_began) continue;
+    if (attempt.kind == FailureKind::kTimeout) {
+      return impl_->failure(attempt.kind, fmt::format("no answer within {} ms", timeout.count()));
     }
-    return impl_->failure(kind, fmt::format("answer is not HTTP: {}", attempt.error.message()));
+    return impl_->failure(attempt.kind, attempt.reason);
   }
 }
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "core/result.h"
 #include "infer/http_message.h"
@@ -12,7 +13,13 @@ namespace branchy {
 
 struct HttpClientOptions {
   std::uint32_t header_limit_bytes = 8 << 10;
-  std::uint64_t body_limit_bytes = 16ULL << 20;  ///< of an answer; beyond: kProtocol
+  std::uint64_t body_limit_bytes = 16ULL << 20;  ///< of an answer, decoded; beyond: kProtocol
+  std::string bearer_token = {};                 ///< sent as `Authorization: Bearer`; empty: none
+  /// PEM file of the certificates that a server of `https://` must descend from; empty: those of
+  /// the system. Read at the first connection; a file that cannot be read is a ConfigError of the
+  /// constructor.
+  std::string ca_file = {};
+  bool accept_gzip = false;  ///< ask for compressed answers; they are decoded in any case
 };
 
 /// An answer and what its exchange put on the wire, headers included.

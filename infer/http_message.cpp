@@ -19,7 +19,8 @@ bool equal_ignoring_case(std::string_view a, std::string_view b) {
 }
 
 [[noreturn]] void bad_url(std::string_view text, const char* reason) {
-  throw ConfigError(fmt::format("[url] '{}' {}; give http://HOST:PORT", text, reason));
+  throw ConfigError(
+      fmt::format("[url] '{}' {}; give http://HOST:PORT or https://HOST:PORT", text, reason));
 }
 
 int parse_port(std::string_view digits, std::string_view url) {
@@ -64,17 +65,20 @@ std::string HttpUrl::authority() const {
   return v6 ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);
 }
 
-std::string HttpUrl::to_string() const { return "http://" + authority(); }
+std::string HttpUrl::to_string() const { return (tls ? "https://" : "http://") + authority(); }
 
 HttpUrl parse_http_url(std::string_view text) {
-  constexpr std::string_view kScheme = "http://";
-  if (text.substr(0, kScheme.size()) != kScheme) bad_url(text, "does not start with http://");
-  std::string_view rest = text.substr(kScheme.size());
+  HttpUrl url;
+  url.tls = text.starts_with("https://");
+  if (!url.tls && !text.starts_with("http://")) {
+    bad_url(text, "does not start with http:// or https://");
+  }
+  url.port = url.tls ? 443 : 80;
+  std::string_view rest = text.substr(text.find("//") + 2);
   if (!rest.empty() && rest.back() == '/') rest.remove_suffix(1);
   if (rest.find_first_of("/?#@ \t\r\n") != std::string_view::npos) {
     bad_url(text, "has more than a host and a port");
   }
-  HttpUrl url;
   if (!rest.empty() && rest.front() == '[') {
     const std::size_t close = rest.find(']');
     if (close == std::string_view::npos) bad_url(text, "has no closing bracket");

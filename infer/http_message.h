@@ -1,6 +1,7 @@
 // HTTP requests and responses as plain values, shared by server, client and routes.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,6 +21,8 @@ struct HttpRequest {
   std::string target = "/";  ///< path, with the query if there is one
   HttpHeaders headers = {};
   std::string body = {};
+  /// Set by the server: when the header's first byte came. Deadlines count from here.
+  std::chrono::steady_clock::time_point arrived = {};
 
   /// `target` without its query.
   [[nodiscard]] std::string_view path() const;
@@ -40,15 +43,16 @@ struct HttpResponse {
 struct HttpUrl {
   std::string host;
   int port = 80;
+  bool tls = false;
 
   /// `host:port`, the host in brackets when it is an IPv6 address: what the Host header carries.
   [[nodiscard]] std::string authority() const;
-  /// `http://` and the authority.
+  /// `http://` or `https://` and the authority.
   [[nodiscard]] std::string to_string() const;
 };
 
-/// Reads `http://host[:port][/]`; throws ConfigError for anything else (another scheme, a path,
-/// user names, a port outside 1..65535).
+/// Reads `http[s]://host[:port][/]`, the port 80 or 443 unless given; throws ConfigError for
+/// anything else (another scheme, a path, user names, a port outside 1..65535).
 [[nodiscard]] HttpUrl parse_http_url(std::string_view text);
 
 }  // namespace branchy

@@ -1,337 +1,202 @@
 #include "infer/http_server.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
-#include <atomic>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/write.hpp>
-#include <boost/beast/core.hpp>
-#include <boost/beast/http.hpp>
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <exception>
-#include <set>
-#include <thread>
+#include <system_error>
 #include <utility>
 
 #include "core/error.h"
 #include "core/threads.h"
-#include "infer/work_queue.h"
+#include "infer/http_server_state.h"
+#include "infer/http_session.h"
+#include "infer/open_file_limit.h"
 
 namespace branchy {
-namespace asio = boost::asio;
-namespace beast = boost::beast;
-namespace http = beast::http;
-using tcp = asio::ip::tcp;
-using boost::system::error_code;
 
-constexpr std::chrono::milliseconds kLingerTimeout{2000};
-constexpr std::size_t kReadChunk = 16 << 10;
+bool is_health_path(std::string_view path) { return path.starts_with("/v2/health/"); }
 
 namespace detail {
+namespace {
 
-class Session;
+constexpr std::size_t kScratchBytes = 64 << 10;
+constexpr std::size_t kOtherFiles = 64;  // descriptors for all but connections
+constexpr std::size_t kRefusals = 64;    // told so at the same time; beyond, just closed
+constexpr int kAcceptsAtOnce = 64;       // before other events get their turn
+constexpr auto kAcceptPause = std::chrono::milliseconds(100);
+constexpr auto kLookSpacing = std::chrono::milliseconds(20);
 
-struct HttpServerState {
-  HttpServerState(HttpServerOptions the_options, HttpServer::QuickHandler the_quick,
-                  HttpServer::Handler the_handler);
+[[noreturn]] void cannot_listen(const HttpServerOptions& options) {
+  throw IoError(fmt::format("[server] cannot listen on {}:{}: {}; choose another --host or --port",
+                            options.host, options.port, std::generic_category().message(errno)));
+}
 
-  void accept();
-  void begin_stop(std::chrono::milliseconds drain_limit);
-  void session_ended(Session* session);
-  void dispatch(HttpRequest request, const Responder& responder);
-
-  HttpServerOptions options;
-  HttpServer::QuickHandler quick;
-  HttpServer::Handler handler;
-  std::set<Session*> sessions;  // I/O thread only
-  bool stopping = false;        // I/O thread only
-  bool started = false;
-  bool stopped = false;
-  int port = 0;
-  asio::io_context io{1};
-  tcp::acceptor acceptor{io};
-  asio::steady_timer drain_timer{io};
-  asio::steady_timer accept_timer{io};
-  std::unique_ptr<WorkQueue> queue;
-  std::thread io_thread;
+union Address {
+  sockaddr any;
+  sockaddr_in v4;
+  sockaddr_in6 v6;
 };
 
-// One connection. Kept alive by its pending operation, or by the Responder while a worker has its
-// request. All members are used on the I/O thread alone.
-class Session : public std::enable_shared_from_this<Session> {
- public:
-  Session(HttpServerState& server, tcp::socket socket)
-      : server_(server), stream_(std::move(socket)), buffer_(max_buffer(server.options)) {
-    server_.sessions.insert(this);
+Address parse_address(const HttpServerOptions& options, socklen_t& length) {
+  Address address{};
+  const auto port = htons(static_cast<std::uint16_t>(options.port));
+  if (::inet_pton(AF_INET, options.host.c_str(), &address.v4.sin_addr) == 1) {
+    address.v4.sin_family = AF_INET;
+    address.v4.sin_port = port;
+    length = sizeof address.v4;
+  } else if (::inet_pton(AF_INET6, options.host.c_str(), &address.v6.sin6_addr) == 1) {
+    address.v6.sin6_family = AF_INET6;
+    address.v6.sin6_port = port;
+    length = sizeof address.v6;
+  } else {
+    throw IoError(fmt::format(
+        "[server] host '{}' is no numeric address; give for example 127.0.0.1 or 0.0.0.0",
+        options.host));
   }
-  ~Session() { server_.session_ended(this); }
-  Session(const Session&) = delete;
-  Session& operator=(const Session&) = delete;
-
-  void start() { wait_for_request(server_.options.header_timeout); }
-  void refuse(int status, std::string_view text) {
-    keep_alive_ = false;
-    lingers_ = true;
-    respond(error_response(status, text));
-  }
-  void respond(HttpResponse response);
-  void close_if_idle() {
-    if (idle_) close();
-  }
-  void close() {
-    error_code ignored;
-    stream_.socket().close(ignored);
-  }
-  asio::any_io_executor executor() { return stream_.get_executor(); }
-
- private:
-  static std::size_t max_buffer(const HttpServerOptions& options) {
-    return options.header_limit_bytes + 4 * kReadChunk;
-  }
-  void wait_for_request(std::chrono::milliseconds timeout);
-  void read_header();
-  void on_header(error_code error);
-  void read_body();
-  void on_request();
-  void on_read_error(error_code error);
-  void on_written(error_code error);
-  void linger();
-
-  HttpServerState& server_;
-  beast::tcp_stream stream_;
-  beast::flat_buffer buffer_;
-  std::optional<http::request_parser<http::string_body>> parser_;
-  std::optional<http::response<http::string_body>> response_;
-  unsigned version_ = 11;
-  bool idle_ = false;
-  bool keep_alive_ = false;
-  bool lingers_ = false;
-  bool head_ = false;
-};
-
-}  // namespace detail
-
-struct Responder::State {
-  explicit State(std::shared_ptr<void> the_session) : session(std::move(the_session)) {}
-  ~State() { answer(error_response(500, "internal error")); }
-  State(const State&) = delete;
-  State& operator=(const State&) = delete;
-
-  void answer(HttpResponse response) {
-    if (answered.exchange(true)) return;
-    auto owner = std::static_pointer_cast<detail::Session>(std::move(session));
-    const asio::any_io_executor executor = owner->executor();
-    asio::post(executor, [owner = std::move(owner), reply = std::move(response)]() mutable {
-      owner->respond(std::move(reply));
-    });
-  }
-
-  std::shared_ptr<void> session;
-  std::atomic<bool> answered{false};
-};
-
-void Responder::operator()(HttpResponse response) const { state_->answer(std::move(response)); }
-
-namespace detail {
-
-void Session::wait_for_request(std::chrono::milliseconds timeout) {
-  if (server_.stopping) return close();
-  parser_.emplace();
-  parser_->header_limit(server_.options.header_limit_bytes);
-  parser_->body_limit(server_.options.body_limit_bytes);
-  if (buffer_.size() > 0) return read_header();
-  idle_ = true;
-  stream_.expires_after(timeout);
-  stream_.async_read_some(buffer_.prepare(kReadChunk),
-                          [self = shared_from_this()](error_code error, std::size_t bytes) {
-                            self->idle_ = false;
-                            if (error) return self->close();
-                            self->buffer_.commit(bytes);
-                            self->read_header();
-                          });
+  return address;
 }
 
-void Session::read_header() {
-  stream_.expires_after(server_.options.header_timeout);
-  http::async_read_header(
-      stream_, buffer_, *parser_,
-      [self = shared_from_this()](error_code error, std::size_t) { self->on_header(error); });
+// A listening socket, never shared, and the port that it has got.
+std::unique_ptr<IoSocket> listen(IoLoop& loop, const HttpServerOptions& options, int& port) {
+  socklen_t length = 0;
+  Address address = parse_address(options, length);
+  const int descriptor =
+      ::socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (descriptor < 0) cannot_listen(options);
+  auto listener = std::make_unique<IoSocket>(loop, descriptor);
+  const int yes = 1;
+  ::setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);  // not while in use
+  if (::bind(descriptor, &address.any, length) != 0 || ::listen(descriptor, SOMAXCONN) != 0 ||
+      ::getsockname(descriptor, &address.any, &length) != 0) {
+    cannot_listen(options);
+  }
+  port = ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port : address.v6.sin6_port);
+  return listener;
 }
 
-void Session::on_header(error_code error) {
-  if (error) return on_read_error(error);
-  const auto& message = parser_->get();
-  version_ = message.version();
-  if (message.count(http::field::expect) == 0) return read_body();
-  if (!beast::iequals(message[http::field::expect], "100-continue")) {
-    return refuse(417, "only Expect: 100-continue is known");
+void decode_body(ContentCoding coding, std::uint64_t limit_bytes, HttpRequest& request,
+                 std::optional<HttpResponse>& refusal) {
+  if (coding == ContentCoding::kIdentity) return;
+  std::string decoded;
+  const DecodeOutcome outcome = decode_content(coding, request.body, limit_bytes, decoded);
+  if (outcome == DecodeOutcome::kTooLarge) {
+    refusal = error_response(413, fmt::format("body is larger than {} bytes", limit_bytes));
+  } else if (outcome == DecodeOutcome::kMalformed) {
+    refusal = error_response(400, fmt::format("body is not {}", to_string(coding)));
   }
-  static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-  stream_.expires_after(server_.options.write_timeout);
-  asio::async_write(stream_, asio::buffer(kContinue),
-                    [self = shared_from_this()](error_code failed, std::size_t) {
-                      if (failed) return self->close();
-                      self->read_body();
-                    });
+  request.body = std::move(decoded);
 }
 
-void Session::read_body() {
-  stream_.expires_after(server_.options.read_timeout);
-  http::async_read(stream_, buffer_, *parser_,
-                   [self = shared_from_this()](error_code error, std::size_t) {
-                     if (error) return self->on_read_error(error);
-                     self->on_request();
-                   });
-}
-
-void Session::on_read_error(error_code error) {
-  if (error == http::error::body_limit) {
-    return refuse(413,
-                  fmt::format("body is larger than {} bytes", server_.options.body_limit_bytes));
-  }
-  if (error == http::error::header_limit || error == http::error::buffer_overflow) {
-    return refuse(
-        431, fmt::format("header is larger than {} bytes", server_.options.header_limit_bytes));
-  }
-  // A peer that went away, or was too slow: there is nobody to answer.
-  static const auto& http_category = http::make_error_code(http::error::end_of_stream).category();
-  const bool gone = error == http::error::end_of_stream || error == http::error::partial_message;
-  if (gone || error.category() != http_category) return close();
-  refuse(400, fmt::format("not HTTP/1.1: {}", error.message()));
-}
-
-void Session::on_request() {
-  auto message = parser_->release();
-  keep_alive_ = message.keep_alive();
-  head_ = message.method() == http::verb::head;
-  HttpRequest request;
-  request.method = message.method_string();
-  request.target = message.target();
-  for (const auto& field : message) {
-    request.headers.emplace_back(field.name_string(), field.value());
-  }
-  request.body = std::move(message.body());
-  stream_.expires_never();
-  try {
-    if (server_.quick) {
-      if (std::optional<HttpResponse> response = server_.quick(request)) {
-        return respond(std::move(*response));
-      }
-    }
-  } catch (const std::exception&) {
-    return respond(error_response(500, "internal error"));
-  }
-  server_.dispatch(std::move(request), Responder(std::make_shared<Responder::State>(
-                                           std::static_pointer_cast<void>(shared_from_this()))));
-}
-
-void Session::respond(HttpResponse response) {
-  if (server_.stopping) keep_alive_ = false;
-  response_.emplace(static_cast<http::status>(response.status), version_);
-  for (const auto& [name, value] : response.headers) response_->insert(name, value);
-  response_->set(http::field::server, "branchy");
-  response_->body() = std::move(response.body);
-  // Without a body to a HEAD its length would mislead a client that keeps the connection.
-  if (head_) {
-    response_->body().clear();
-    keep_alive_ = false;
-  }
-  response_->keep_alive(keep_alive_);
-  response_->prepare_payload();
-  stream_.expires_after(server_.options.write_timeout);
-  http::async_write(
-      stream_, *response_,
-      [self = shared_from_this()](error_code error, std::size_t) { self->on_written(error); });
-}
-
-void Session::on_written(error_code error) {
-  response_.reset();
-  if (error) return close();
-  if (keep_alive_) return wait_for_request(server_.options.idle_timeout);
-  if (!lingers_) {
-    error_code ignored;
-    stream_.socket().shutdown(tcp::socket::shutdown_send, ignored);
-    return close();
-  }
-  error_code ignored;
-  stream_.socket().shutdown(tcp::socket::shutdown_send, ignored);
-  stream_.expires_after(kLingerTimeout);
-  linger();
-}
-
-// A close with unread bytes resets the connection, and the peer may lose the answer: so what it
-// still sends is read and dropped for a while.
-void Session::linger() {
-  buffer_.clear();
-  stream_.async_read_some(buffer_.prepare(kReadChunk),
-                          [self = shared_from_this()](error_code error, std::size_t) {
-                            if (error) return self->close();
-                            self->linger();
-                          });
-}
+}  // namespace
 
 HttpServerState::HttpServerState(HttpServerOptions the_options, HttpServer::QuickHandler the_quick,
                                  HttpServer::Handler the_handler)
     : options(std::move(the_options)),
+      tokens(options.tokens),
       quick(std::move(the_quick)),
-      handler(std::move(the_handler)) {
-  error_code error;
-  const auto address = asio::ip::make_address(options.host, error);
-  if (error) {
-    throw IoError(
-        fmt::format("[server] host '{}' is no numeric address; give for example "
-                    "127.0.0.1 or 0.0.0.0",
-                    options.host));
+      handler(std::move(the_handler)),
+      scratch(kScratchBytes) {
+  load_tls();
+  const std::size_t files = raise_open_file_limit();
+  const std::size_t taken = kOtherFiles + kRefusals;
+  max_connections = std::min(options.max_connections, files > 2 * taken ? files - taken : taken);
+  listener = listen(loop, options, port);
+}
+
+void HttpServerState::load_tls() {
+  if (options.tls_certificate.empty() && options.tls_key.empty()) return;
+  if (options.tls_certificate.empty() || options.tls_key.empty()) {
+    throw ConfigError("[tls] a certificate and its key go together; give both files or none");
   }
-  const tcp::endpoint endpoint(address, static_cast<std::uint16_t>(options.port));
-  acceptor.open(endpoint.protocol(), error);
-  if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
-  if (!error) acceptor.bind(endpoint, error);
-  if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
-  if (error) {
-    throw IoError(
-        fmt::format("[server] cannot listen on {}:{}: {}; choose another --host or "
-                    "--port",
-                    options.host, options.port, error.message()));
-  }
-  port = acceptor.local_endpoint().port();
+  auto context = TlsContext::for_server(options.tls_certificate, options.tls_key);
+  const std::lock_guard lock(tls_mutex_);
+  tls_ = std::move(context);
+}
+
+std::shared_ptr<const TlsContext> HttpServerState::tls() const {
+  const std::lock_guard lock(tls_mutex_);
+  return tls_;
 }
 
 void HttpServerState::accept() {
-  acceptor.async_accept([this](error_code error, tcp::socket socket) {
-    if (stopping || error == asio::error::operation_aborted) return;
-    if (error) {
+  for (int i = 0; i < kAcceptsAtOnce && !stopping; ++i) {
+    const int descriptor =
+        ::accept4(listener->descriptor(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (descriptor >= 0) {
+      accept_one(descriptor);
+    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      break;
+    } else if (errno != EINTR && errno != ECONNABORTED) {
       // Most likely out of descriptors: wait for some to be freed instead of spinning.
-      accept_timer.expires_after(std::chrono::milliseconds(100));
-      accept_timer.async_wait([this](error_code cancelled) {
-        if (!cancelled && !stopping) accept();
-      });
-      return;
+      return accept_timer.start(Clock::now() + kAcceptPause, [this] { accept(); });
     }
-    const std::size_t open = sessions.size();
-    if (open < 2 * options.max_connections) {  // beyond, even the refusal is too much: just close
-      error_code ignored;
-      socket.set_option(tcp::no_delay(true), ignored);
-      const auto session = std::make_shared<Session>(*this, std::move(socket));
-      if (open < options.max_connections) {
-        session->start();
-      } else {
-        session->refuse(503, "too many connections");
-      }
-    }
-    accept();
-  });
+  }
+  if (!stopping) listener->wait(IoSocket::Event::kReadable, [this] { accept(); });
 }
 
-void HttpServerState::session_ended(Session* session) {
+void HttpServerState::accept_one(int descriptor) {
+  const int yes = 1;
+  ::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+  const auto session = std::make_shared<HttpSession>(*this, descriptor);
+  if (sessions.size() <= max_connections) {
+    ++counters.accepted;
+    return session->start();
+  }
+  ++counters.refused;
+  // With TLS the refusal would cost a handshake.
+  if (sessions.size() <= max_connections + kRefusals && !tls()) {
+    session->refuse(error_response(503, "too many connections"));
+  }
+}
+
+void HttpServerState::session_began(HttpSession* session) {
+  sessions.insert(session);
+  counters.open = sessions.size();
+}
+
+void HttpServerState::session_ended(HttpSession* session) {
   sessions.erase(session);
-  if (stopping && sessions.empty()) drain_timer.cancel();
+  counters.open = sessions.size();
+  if (stopping && sessions.empty()) loop.stop();
 }
 
-void HttpServerState::dispatch(HttpRequest request, const Responder& responder) {
-  std::function<void()> task = [this, request = std::move(request), responder]() mutable {
+void HttpServerState::watch(Clock::time_point deadline) {
+  if (deadline >= next_look) return;
+  next_look = deadline;
+  deadline_timer.start(deadline, [this] { close_late_sessions(); });
+}
+
+void HttpServerState::close_late_sessions() {
+  const auto now = Clock::now();
+  std::vector<std::shared_ptr<HttpSession>> late;
+  auto earliest = Clock::time_point::max();
+  for (HttpSession* session : sessions) {
+    if (session->deadline() <= now) {
+      late.push_back(session->shared_from_this());
+    } else {
+      earliest = std::min(earliest, session->deadline());
+    }
+  }
+  for (const auto& session : late) session->close();
+  next_look = Clock::time_point::max();
+  if (earliest != Clock::time_point::max()) watch(std::max(earliest, now + kLookSpacing));
+}
+
+void HttpServerState::dispatch(HttpRequest request, ContentCoding coding,
+                               const Responder& responder) {
+  std::function<void()> task = [this, coding, request = std::move(request), responder]() mutable {
     try {
+      std::optional<HttpResponse> refusal;
+      decode_body(coding, options.body_limit_bytes, request, refusal);
+      if (refusal) return responder(std::move(*refusal));
       handler(std::move(request), responder);
     } catch (const std::exception&) {
       responder(error_response(500, "internal error"));
@@ -342,17 +207,13 @@ void HttpServerState::dispatch(HttpRequest request, const Responder& responder) 
 
 void HttpServerState::begin_stop(std::chrono::milliseconds drain_limit) {
   stopping = true;
-  error_code ignored;
-  acceptor.close(ignored);
+  listener->close();
   accept_timer.cancel();
-  for (Session* session : sessions) session->close_if_idle();
-  if (sessions.empty()) return;
-  // This timer keeps the I/O thread running until the last session has ended.
-  drain_timer.expires_after(drain_limit);
-  drain_timer.async_wait([this](error_code cancelled) {
-    if (cancelled) return;
-    for (Session* session : sessions) session->close();
-    io.stop();
+  for (HttpSession* session : sessions) session->close_if_idle();
+  if (sessions.empty()) return loop.stop();
+  drain_timer.start(Clock::now() + drain_limit, [this] {
+    for (HttpSession* session : sessions) session->close();
+    loop.stop();
   });
 }
 
@@ -364,7 +225,7 @@ HttpServer::HttpServer(HttpServerOptions options, QuickHandler quick, Handler ha
 
 HttpServer::~HttpServer() {
   stop(std::chrono::milliseconds(0));
-  // Sessions that io.stop() left behind end here, while the set that they leave still exists.
+  // Sessions that the loop left behind end here, while the set that they leave still exists.
   state_->stopping = false;
 }
 
@@ -376,17 +237,32 @@ void HttpServer::start() {
                          .limit = state_->options.queue_limit,
                          .on_worker_start = state_->options.on_worker_start});
   state_->started = true;
-  state_->accept();
+  state_->loop.post([state = state_.get()] { state->accept(); });
   state_->io_thread = std::thread([state = state_.get()] {
     unpin_this_thread();
-    state->io.run();
+    state->loop.run();
   });
+}
+
+void HttpServer::reload_tls() { state_->load_tls(); }
+
+HttpServer::Stats HttpServer::stats() const {
+  const detail::HttpServerState::Counters& counters = state_->counters;
+  Stats stats{.connections_open = counters.open,
+              .connections_accepted = counters.accepted,
+              .connections_refused = counters.refused,
+              .requests = counters.requests,
+              .bytes_in = counters.bytes_in,
+              .bytes_out = counters.bytes_out,
+              .queue_length = state_->queue ? state_->queue->num_waiting() : 0};
+  std::copy(counters.responses.begin(), counters.responses.end(), stats.responses.begin());
+  return stats;
 }
 
 void HttpServer::stop(std::chrono::milliseconds drain_limit) {
   if (!state_->started || state_->stopped) return;
   state_->stopped = true;
-  asio::post(state_->io, [state = state_.get(), drain_limit] { state->begin_stop(drain_limit); });
+  state_->loop.post([state = state_.get(), drain_limit] { state->begin_stop(drain_limit); });
   state_->io_thread.join();
   state_->queue->stop();
 }

@@ -5,42 +5,56 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "infer/batch_answer.h"
-#include "infer/cloud_service.h"
 #include "infer/exit_runner.h"
-#include "infer/feature_coder.h"
+#include "infer/infer_backend.h"
 #include "infer/model.h"
+#include "infer/policies/exit_policy.h"
 
 namespace branchy {
 
 /// Inputs, outputs and parameters are those of PROTOCOL.md. Thread-safe: each call takes a runner
 /// of its own.
+///
+/// 1. A request in a batch gets the exits and classes that it gets alone, and the same bits of the
+///    logits where PolicyRunner's fact 2 gives them. What one request does wrong (a code that is
+///    none, scores that overflow) fails that request alone.
+/// 2. Batches are padded to the sizes of `padded_batch`, and so is what remains of them when rows
+///    have left at an exit: the plan keeps primitives for these few sizes.
 class PlanBackend final : public InferBackend {
  public:
-  /// Requests with more than `max_batch` rows are refused: each batch size keeps primitives.
+  /// Requests with more than `max_batch` rows are refused. Throws ConfigError for a file that ends
+  /// before the final exit.
   PlanBackend(ServedModel model, std::int64_t max_batch);
+  ~PlanBackend() override;
 
   [[nodiscard]] ModelDescription describe() const override;
   [[nodiscard]] InferResponse infer(const InferRequest& request) override;
+  /// Requests agree that have the same main input, optional inputs and policy text.
+  [[nodiscard]] std::optional<std::string> batch_key(const InferRequest& request) const override;
+  [[nodiscard]] std::vector<InferResult> infer_batch(
+      std::span<const InferRequest* const> requests) override;
   /// One request of one row of zeros, so that the first real one finds everything made.
   void warm_up();
 
  private:
+  struct Worker;
+  struct Joined;
+
   /// Early exits that the client has before this side's first.
   [[nodiscard]] std::int64_t num_client_exits() const;
   [[nodiscard]] PolicyPtr policy_of(const InferRequest& request) const;
-  void read_side_inputs(const InferRequest& request, const ExitPolicy& policy,
-                        BatchAnswer& answer) const;
-  /// What a request computes with, one at a time.
-  struct Worker {
-    explicit Worker(const ServedModel& model);
-    ExitRunner runner;
-    std::optional<FeatureCoder> coder;
-  };
-
-  void start(Worker& worker, const WireTensor& input) const;
+  void require_rows(const WireTensor& input) const;
+  /// Rows to start from: images, or values at the cut.
+  [[nodiscard]] Tensor source(Worker& worker, const WireTensor& input) const;
+  [[nodiscard]] Joined join(Worker& worker, std::span<const InferRequest* const> requests,
+                            const ExitPolicy& policy, std::vector<InferResult>& results) const;
+  void run_exits(ExitRunner& runner, BatchAnswer& answer, const ExitPolicy& policy,
+                 std::int64_t num_rows) const;
   [[nodiscard]] std::unique_ptr<Worker> take_worker();
 
   ServedModel model_;

@@ -6,21 +6,22 @@
 #include <charconv>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <type_traits>
 #include <utility>
 
 #include "core/printable.h"
+#include "infer/classification.h"
+#include "infer/json_bounds.h"
+#include "infer/raw_request.h"
 
 namespace branchy {
 namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t kMaxJsonBytes = std::size_t{4} << 20;
-constexpr std::size_t kMaxJsonDepth = 16;
-constexpr std::size_t kMaxJsonContainers = 100'000;
 constexpr std::size_t kMaxTensors = 16;
 constexpr std::size_t kMaxParameters = 64;
 constexpr std::size_t kMaxNameBytes = 256;
@@ -28,36 +29,6 @@ constexpr std::size_t kMaxNameBytes = 256;
 template <class... Args>
 [[noreturn]] void reject(fmt::format_string<Args...> text, Args&&... args) {
   throw HttpError(400, fmt::format(text, std::forward<Args>(args)...));
-}
-
-// Nesting and number of containers, so that the parser below cannot be made to take much more
-// memory than the text itself.
-void check_json_bounds(std::string_view text) {
-  if (text.size() > kMaxJsonBytes) {
-    reject("JSON part has {} bytes, at most {} are accepted; send tensors as binary data",
-           text.size(), kMaxJsonBytes);
-  }
-  std::size_t depth = 0;
-  std::size_t containers = 0;
-  bool in_string = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      if (c == '"') in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '[' || c == '{') {
-      ++containers;
-      if (++depth > kMaxJsonDepth) reject("JSON is nested deeper than {}", kMaxJsonDepth);
-    } else if ((c == ']' || c == '}') && depth > 0) {
-      --depth;
-    }
-  }
-  if (containers > kMaxJsonContainers) {
-    reject("JSON has {} arrays and objects, at most {} are accepted; send tensors as binary data",
-           containers, kMaxJsonContainers);
-  }
 }
 
 json parse_object(std::string_view text) {
@@ -139,50 +110,106 @@ std::vector<std::int64_t> parse_shape(const json& object, std::string_view place
   return shape;
 }
 
-template <class T>
-void append_number(const json& value, std::vector<std::byte>& bytes, std::string_view place) {
-  T number{};
-  if constexpr (std::is_floating_point_v<T>) {
-    if (!value.is_number()) reject("{}: data holds {}, not a number", place, value.type_name());
-    const double wide = value.get<double>();
-    if (!(std::abs(wide) <= static_cast<double>(std::numeric_limits<T>::max()))) {
-      reject("{}: data holds {}, beyond FP32", place, wide);
-    }
-    number = static_cast<T>(wide);
-  } else {
-    if (!value.is_number_integer()) reject("{}: data holds a value that is no integer", place);
-    const bool huge = is_beyond_int64(value);
-    const std::int64_t wide = huge ? 0 : value.get<std::int64_t>();
-    if (huge || std::cmp_less(wide, std::numeric_limits<T>::min()) ||
-        std::cmp_greater(wide, std::numeric_limits<T>::max())) {
-      reject("{}: data holds {}, beyond the datatype's range", place, value.dump());
-    }
-    number = static_cast<T>(wide);
-  }
-  const auto raw = std::as_bytes(std::span(&number, 1));
-  bytes.insert(bytes.end(), raw.begin(), raw.end());
+// Calls `use` with a value of the C++ type behind a datatype; false for BYTES, FP16 and BF16.
+template <class Use>
+bool with_type(std::string_view datatype, const Use& use) {
+  if (datatype == "FP32") return use(float{}), true;
+  if (datatype == "UINT8") return use(std::uint8_t{}), true;
+  if (datatype == "INT32") return use(std::int32_t{}), true;
+  if (datatype == "INT64") return use(std::int64_t{}), true;
+  if (datatype == "BOOL") return use(bool{}), true;
+  if (datatype == "INT8") return use(std::int8_t{}), true;
+  if (datatype == "INT16") return use(std::int16_t{}), true;
+  if (datatype == "UINT16") return use(std::uint16_t{}), true;
+  if (datatype == "UINT32") return use(std::uint32_t{}), true;
+  if (datatype == "UINT64") return use(std::uint64_t{}), true;
+  if (datatype == "FP64") return use(double{}), true;
+  return false;
 }
 
-// Flat or nested; the nesting is at most kMaxJsonDepth, so the recursion is bounded.
-void append_data(const json& data, WireTensor& tensor, std::size_t limit, std::string_view place) {
+template <class T>
+T integer_of(const json& value, std::string_view place) {
+  if (!value.is_number_integer()) reject("{}: data holds a value that is no integer", place);
+  const auto fits = [](auto wide) {
+    return std::cmp_greater_equal(wide, std::numeric_limits<T>::min()) &&
+           std::cmp_less_equal(wide, std::numeric_limits<T>::max());
+  };
+  const bool good = value.is_number_unsigned() ? fits(value.get<std::uint64_t>())
+                                               : fits(value.get<std::int64_t>());
+  if (!good) reject("{}: data holds {}, beyond the datatype's range", place, value.dump());
+  return value.is_number_unsigned() ? static_cast<T>(value.get<std::uint64_t>())
+                                    : static_cast<T>(value.get<std::int64_t>());
+}
+
+template <class T>
+T number_of(const json& value, std::string_view place) {
+  if constexpr (std::is_same_v<T, bool>) {
+    if (value.is_boolean()) return value.get<bool>();
+    if (value.is_number_integer() && (value == 0 || value == 1)) return value == 1;
+    reject("{}: data holds {}, expected true or false", place, value.type_name());
+  } else if constexpr (std::is_floating_point_v<T>) {
+    if (!value.is_number()) reject("{}: data holds {}, not a number", place, value.type_name());
+    const double wide = value.get<double>();
+    if (!(std::abs(wide) <= static_cast<double>(std::numeric_limits<T>::max())))
+      reject("{}: data holds {}, beyond FP32", place, wide);
+    return static_cast<T>(wide);
+  } else {
+    return integer_of<T>(value, place);
+  }
+}
+
+void append_value(const json& value, WireTensor& tensor, std::string_view place) {
+  if (tensor.datatype == "BYTES") {
+    if (!value.is_string()) reject("{}: data holds {}, not a string", place, value.type_name());
+    return append_element(tensor.bytes, value.get_ref<const std::string&>());
+  }
+  const bool known = with_type(tensor.datatype, [&](auto type) {
+    const auto number = number_of<decltype(type)>(value, place);
+    const auto raw = std::as_bytes(std::span(&number, 1));
+    tensor.bytes.insert(tensor.bytes.end(), raw.begin(), raw.end());
+  });
+  if (!known) reject("{} {} has no JSON form; send it as binary data", place, tensor.datatype);
+}
+
+// Flat or nested; the nesting is at most kMaxJsonDepth, so the recursion is bounded. `left` counts
+// the elements that may still come.
+void append_data(const json& data, WireTensor& tensor, std::int64_t& left, std::string_view place) {
   for (const json& value : data) {
     if (value.is_array()) {
-      append_data(value, tensor, limit, place);
+      append_data(value, tensor, left, place);
       continue;
     }
-    if (tensor.bytes.size() >= limit) {
+    if (--left < 0)
       reject("{}: data holds more elements than shape {}", place, shape_text(tensor.shape));
-    }
-    if (tensor.datatype == "FP32") {
-      append_number<float>(value, tensor.bytes, place);
-    } else if (tensor.datatype == "INT32") {
-      append_number<std::int32_t>(value, tensor.bytes, place);
-    } else if (tensor.datatype == "INT64") {
-      append_number<std::int64_t>(value, tensor.bytes, place);
-    } else {
-      append_number<std::uint8_t>(value, tensor.bytes, place);
-    }
+    append_value(value, tensor, place);
   }
+}
+
+void read_json_data(const json& object, WireTensor& tensor, std::string_view place) {
+  std::int64_t left = 1;
+  for (const std::int64_t dim : tensor.shape) left *= dim;  // bounded by implied_bytes
+  append_data(array_field(object, "data", place), tensor, left, place);
+  if (left > 0)
+    reject("{} data holds fewer elements than shape {}", place, shape_text(tensor.shape));
+}
+
+// Takes `size` bytes from the front of `binary`.
+void read_binary_data(const ParameterValue& announced, std::int64_t size, WireTensor& tensor,
+                      std::string_view& binary, std::string_view place) {
+  const std::int64_t* length = std::get_if<std::int64_t>(&announced);
+  const bool is_bytes = tensor.datatype == "BYTES";
+  if (length == nullptr || (is_bytes ? *length < size : *length != size)) {
+    reject("{} binary_data_size is not the {} bytes that {} {} needs{}", place, size,
+           tensor.datatype, shape_text(tensor.shape), is_bytes ? " at least" : "");
+  }
+  if (std::cmp_less(binary.size(), *length))
+    reject("{} needs {} bytes, the binary part has {} left", place, *length, binary.size());
+  const auto count = static_cast<std::size_t>(*length);
+  const auto bytes = std::as_bytes(std::span(binary.data(), count));
+  tensor.bytes.assign(bytes.begin(), bytes.end());
+  binary.remove_prefix(count);
+  if (is_bytes) (void)bytes_values(tensor);  // walks through the lengths
+  require_finite(tensor);
 }
 
 // Reads one tensor of a message and takes its binary part from the front of `binary`.
@@ -197,26 +224,11 @@ WireTensor parse_tensor(const json& object, std::string_view& binary, std::strin
   const Parameters parameters = parse_parameters(object, place);
   const auto announced = parameters.find("binary_data_size");
   if (announced == parameters.end()) {
-    const json& data = array_field(object, "data", place);
-    append_data(data, tensor, static_cast<std::size_t>(size), place);
-    if (std::cmp_not_equal(tensor.bytes.size(), size)) {
-      reject("{} data holds fewer elements than shape {}", place, shape_text(tensor.shape));
-    }
+    read_json_data(object, tensor, place);
     return tensor;
   }
   if (object.contains("data")) reject("{} has both data and binary_data_size", place);
-  const std::int64_t* length = std::get_if<std::int64_t>(&announced->second);
-  if (length == nullptr || *length != size) {
-    reject("{} binary_data_size is not the {} bytes that {} {} needs", place, size, tensor.datatype,
-           shape_text(tensor.shape));
-  }
-  if (std::cmp_less(binary.size(), size)) {
-    reject("{} needs {} bytes, the binary part has {} left", place, size, binary.size());
-  }
-  const auto bytes = std::as_bytes(std::span(binary.data(), static_cast<std::size_t>(size)));
-  tensor.bytes.assign(bytes.begin(), bytes.end());
-  binary.remove_prefix(static_cast<std::size_t>(size));
-  require_finite(tensor);
+  read_binary_data(announced->second, size, tensor, binary, place);
   return tensor;
 }
 
@@ -248,31 +260,6 @@ std::pair<std::string_view, std::string_view> split_body(
   return {body.substr(0, length), body.substr(length)};
 }
 
-InferRequest parse_raw_request(std::string_view body,
-                               std::span<const TensorDescription> raw_inputs) {
-  const TensorDescription* match = nullptr;
-  std::vector<std::int64_t> match_shape;
-  for (const TensorDescription& input : raw_inputs) {
-    if (input.optional) continue;
-    std::vector<std::int64_t> shape = input.shape;
-    if (!shape.empty() && shape.front() < 0) shape.front() = 1;
-    if (std::any_of(shape.begin(), shape.end(), [](std::int64_t dim) { return dim < 0; })) continue;
-    if (std::cmp_not_equal(implied_bytes(input.datatype, shape, input.name), body.size())) continue;
-    if (match != nullptr) reject("raw body of {} bytes fits more than one input", body.size());
-    match = &input;
-    match_shape = std::move(shape);
-  }
-  if (match == nullptr) reject("raw body of {} bytes fits no input of the model", body.size());
-  WireTensor tensor{match->name, match->datatype, std::move(match_shape), {}};
-  const auto bytes = std::as_bytes(std::span(body));
-  tensor.bytes.assign(bytes.begin(), bytes.end());
-  require_finite(tensor);
-  InferRequest request;
-  request.inputs.push_back(std::move(tensor));
-  request.binary_outputs = true;
-  return request;
-}
-
 json to_json(const Parameters& parameters) {
   json object = json::object();
   for (const auto& [key, value] : parameters) {
@@ -281,22 +268,19 @@ json to_json(const Parameters& parameters) {
   return object;
 }
 
-template <class T>
-json numbers(const WireTensor& tensor) {
-  json list = json::array();
-  for (std::size_t at = 0; at < tensor.bytes.size(); at += sizeof(T)) {
-    T value{};
-    std::memcpy(&value, tensor.bytes.data() + at, sizeof value);
-    list.push_back(value);
-  }
-  return list;
-}
-
 json data_json(const WireTensor& tensor) {
-  if (tensor.datatype == "FP32") return numbers<float>(tensor);
-  if (tensor.datatype == "INT32") return numbers<std::int32_t>(tensor);
-  if (tensor.datatype == "INT64") return numbers<std::int64_t>(tensor);
-  return numbers<std::uint8_t>(tensor);
+  json list = json::array();
+  if (tensor.datatype == "BYTES") {
+    for (const std::string_view value : bytes_values(tensor)) list.push_back(value);
+    return list;
+  }
+  with_type(tensor.datatype, [&](auto value) {
+    for (std::size_t at = 0; at < tensor.bytes.size(); at += sizeof value) {
+      std::memcpy(&value, tensor.bytes.data() + at, sizeof value);
+      list.push_back(value);
+    }
+  });
+  return list;
 }
 
 json tensor_header(const WireTensor& tensor) {
@@ -315,9 +299,32 @@ std::string dump(const json& object) {
   return object.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
+void require_finite_output(const WireTensor& tensor) {
+  try {
+    require_finite(tensor);
+  } catch (const HttpError& error) {
+    throw NumericError(error.what());
+  }
+}
+
 bool wants_binary(const RequestedOutput* wanted, const InferRequest& request) {
   if (wanted != nullptr && wanted->binary) return *wanted->binary;
   return request.binary_outputs;
+}
+
+RequestedOutput parse_output(const json& object) {
+  if (!object.is_object()) reject("an output is not an object");
+  RequestedOutput wanted{.name = text_field(object, "name", "output"), .binary = std::nullopt};
+  const std::string place = fmt::format("[output {}]", printable(wanted.name));
+  const Parameters parameters = parse_parameters(object, place);
+  wanted.binary = bool_parameter(parameters, "binary_data");
+  const auto classes = parameters.find("classification");
+  if (classes == parameters.end()) return wanted;
+  const std::int64_t* count = std::get_if<std::int64_t>(&classes->second);
+  if (count == nullptr || *count < 1)
+    reject("{} \"classification\" is not the number of classes wanted, 1 or more", place);
+  wanted.classification = *count;
+  return wanted;
 }
 
 std::vector<TensorDescription> parse_descriptions(const json& root, const char* key) {
@@ -345,6 +352,12 @@ json descriptions_json(const std::vector<TensorDescription>& list) {
 
 }  // namespace
 
+const WireTensor* InferRequest::find_input(std::string_view name) const {
+  for (const WireTensor& input : inputs)
+    if (input.name == name) return &input;
+  return nullptr;
+}
+
 std::string_view WireMessage::content_type() const {
   return json_bytes ? "application/octet-stream" : "application/json";
 }
@@ -362,11 +375,11 @@ InferRequest parse_infer_request(std::string_view body, std::optional<std::strin
   if (!root.contains("outputs")) return request;
   const json& outputs = array_field(root, "outputs", "request");
   if (outputs.size() > kMaxTensors) reject("request has {} outputs, at most 16", outputs.size());
+  std::set<std::string> names;
   for (const json& object : outputs) {
-    if (!object.is_object()) reject("an output is not an object");
-    RequestedOutput wanted{text_field(object, "name", "output"), std::nullopt};
-    wanted.binary = bool_parameter(parse_parameters(object, "output"), "binary_data");
-    request.outputs.push_back(std::move(wanted));
+    request.outputs.push_back(parse_output(object));
+    const std::string& name = request.outputs.back().name;
+    if (!names.insert(name).second) reject("[output {}] comes twice", printable(name));
   }
   return request;
 }
@@ -385,7 +398,8 @@ WireMessage build_infer_request(const InferRequest& request) {
   }
   for (const RequestedOutput& output : request.outputs) {
     json wanted = {{"name", output.name}};
-    if (output.binary) wanted["parameters"] = {{"binary_data", *output.binary}};
+    if (output.binary) wanted["parameters"]["binary_data"] = *output.binary;
+    if (output.classification > 0) wanted["parameters"]["classification"] = output.classification;
     root["outputs"].push_back(std::move(wanted));
   }
   WireMessage message{dump(root), std::nullopt};
@@ -394,21 +408,22 @@ WireMessage build_infer_request(const InferRequest& request) {
   return message;
 }
 
-WireMessage build_infer_response(const InferResponse& response, const InferRequest& request) {
-  std::vector<std::pair<const WireTensor*, bool>> chosen;
-  if (request.outputs.empty()) {
-    for (const WireTensor& tensor : response.outputs) {
-      chosen.emplace_back(&tensor, wants_binary(nullptr, request));
-    }
+WireMessage build_infer_response(const InferResponse& response, const InferRequest& request,
+                                 std::span<const std::string> labels) {
+  std::vector<std::pair<WireTensor, bool>> chosen;
+  for (const WireTensor& tensor : response.outputs) {
+    if (request.outputs.empty()) chosen.emplace_back(tensor, wants_binary(nullptr, request));
   }
   for (const RequestedOutput& wanted : request.outputs) {
     const auto found =
         std::find_if(response.outputs.begin(), response.outputs.end(),
                      [&](const WireTensor& tensor) { return tensor.name == wanted.name; });
-    if (found == response.outputs.end()) {
+    if (found == response.outputs.end())
       reject("output '{}' does not exist", printable(wanted.name));
-    }
-    chosen.emplace_back(&*found, wants_binary(&wanted, request));
+    require_finite_output(*found);
+    chosen.emplace_back(
+        wanted.classification > 0 ? classify(*found, wanted.classification, labels) : *found,
+        wants_binary(&wanted, request));
   }
   json root = {{"model_name", response.model_name}, {"model_version", response.model_version}};
   if (!response.id.empty()) root["id"] = response.id;
@@ -416,16 +431,12 @@ WireMessage build_infer_response(const InferResponse& response, const InferReque
   root["outputs"] = json::array();
   bool any_binary = false;
   for (const auto& [tensor, binary] : chosen) {
-    try {
-      require_finite(*tensor);
-    } catch (const HttpError& error) {
-      throw NumericError(error.what());
-    }
-    json header = tensor_header(*tensor);
+    require_finite_output(tensor);
+    json header = tensor_header(tensor);
     if (binary) {
-      header["parameters"] = {{"binary_data_size", tensor->bytes.size()}};
+      header["parameters"] = {{"binary_data_size", tensor.bytes.size()}};
     } else {
-      header["data"] = data_json(*tensor);
+      header["data"] = data_json(tensor);
     }
     any_binary = any_binary || binary;
     root["outputs"].push_back(std::move(header));
@@ -433,7 +444,7 @@ WireMessage build_infer_response(const InferResponse& response, const InferReque
   WireMessage message{dump(root), std::nullopt};
   if (any_binary) message.json_bytes = message.body.size();
   for (const auto& [tensor, binary] : chosen) {
-    if (binary) append_bytes(message.body, *tensor);
+    if (binary) append_bytes(message.body, tensor);
   }
   return message;
 }
@@ -461,9 +472,13 @@ std::optional<std::string> parse_error_body(std::string_view body) {
   }
 }
 
-std::string model_metadata_json(const ModelDescription& model) {
+std::string model_metadata_json(const ModelDescription& model,
+                                std::span<const std::string> versions) {
+  json list = json::array();
+  for (const std::string& version : versions) list.push_back(version);
+  if (list.empty()) list.push_back(model.version);
   return dump({{"name", model.name},
-               {"versions", json::array({model.version})},
+               {"versions", std::move(list)},
                {"platform", model.platform},
                {"inputs", descriptions_json(model.inputs)},
                {"outputs", descriptions_json(model.outputs)}});

@@ -32,6 +32,7 @@ using Parameters = std::map<std::string, ParameterValue>;
 struct RequestedOutput {
   std::string name;
   std::optional<bool> binary;
+  std::int64_t classification = 0;  ///< best classes wanted instead of scores; 0: the scores
 };
 
 struct InferRequest {
@@ -41,6 +42,9 @@ struct InferRequest {
   std::vector<RequestedOutput> outputs;  ///< empty: all of them
   /// Parameter `binary_data_output`: outputs are binary unless they say otherwise.
   bool binary_outputs = false;
+
+  /// The input of this name, or null.
+  [[nodiscard]] const WireTensor* find_input(std::string_view name) const;
 };
 
 struct InferResponse {
@@ -66,6 +70,9 @@ struct ModelDescription {
   std::string platform = "branchy";
   std::vector<TensorDescription> inputs;
   std::vector<TensorDescription> outputs;
+  // What follows does not travel in the metadata.
+  std::vector<std::string> class_names = {};  ///< for the classification extension; may be empty
+  std::int64_t num_exits = 0;                 ///< of the whole network; 0: unknown
 };
 
 /// A body and, when it has a binary part, the length of its JSON part.
@@ -78,8 +85,7 @@ struct WireMessage {
 };
 
 /// Reads the body of an infer request. `json_bytes` is the text of the header kInferenceHeader, if
-/// it came. With "0" the body is a raw tensor: the one input among `raw_inputs` whose size at
-/// batch 1 is the body's; all outputs are then binary.
+/// it came. With "0" the body is a raw tensor for one of `raw_inputs` (parse_raw_request).
 /// Everything is checked before memory is taken by the message's word: JSON of at most 4 MiB, 16
 /// levels and 100,000 containers; 16 inputs, outputs; shapes against sizes; finite FP32 values.
 /// Throws HttpError 400 that names what is wrong.
@@ -90,10 +96,12 @@ struct WireMessage {
 /// The body of an infer request with all inputs binary.
 [[nodiscard]] WireMessage build_infer_request(const InferRequest& request);
 
-/// The body of an answer: each output binary or as JSON numbers, as `request` wants it. Throws
-/// NumericError when an output is not finite, HttpError 400 when the request names an unknown one.
+/// The body of an answer: each output binary or as JSON, scores or their best classes (with the
+/// names `labels`), as `request` wants it. Throws NumericError when an output is not finite,
+/// HttpError 400 when the request names an unknown one.
 [[nodiscard]] WireMessage build_infer_response(const InferResponse& response,
-                                               const InferRequest& request);
+                                               const InferRequest& request,
+                                               std::span<const std::string> labels = {});
 
 /// Reads an answer under the same limits; throws HttpError (its status has no meaning here).
 [[nodiscard]] InferResponse parse_infer_response(std::string_view body,
@@ -102,8 +110,10 @@ struct WireMessage {
 /// The text of `{"error": "..."}`, or nothing when the body is something else.
 [[nodiscard]] std::optional<std::string> parse_error_body(std::string_view body);
 
-/// Body of GET /v2/models/{name}, and its reader (throws HttpError).
-[[nodiscard]] std::string model_metadata_json(const ModelDescription& model);
+/// Body of GET /v2/models/{name}, and its reader (throws HttpError). `versions`: all of the model;
+/// none for `model.version` alone.
+[[nodiscard]] std::string model_metadata_json(const ModelDescription& model,
+                                              std::span<const std::string> versions = {});
 [[nodiscard]] ModelDescription parse_model_metadata(std::string_view body);
 
 /// A string parameter, or nothing when absent; throws HttpError 400 for another type.

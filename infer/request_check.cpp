@@ -64,4 +64,32 @@ void check_inputs(const InferRequest& request, const ModelDescription& model) {
   }
 }
 
+void check_outputs(const InferRequest& request, const ModelDescription& model) {
+  for (const RequestedOutput& wanted : request.outputs) {
+    const auto found =
+        std::find_if(model.outputs.begin(), model.outputs.end(),
+                     [&](const TensorDescription& one) { return one.name == wanted.name; });
+    if (found == model.outputs.end()) {
+      std::string names;
+      for (const TensorDescription& one : model.outputs) names += " " + one.name;
+      throw HttpError(400, fmt::format("output '{}' does not exist; the model has:{}",
+                                       printable(wanted.name), names));
+    }
+    if (wanted.classification > 0 && (found->datatype != "FP32" || found->shape.size() != 2)) {
+      throw HttpError(400, fmt::format("[output {}] is {} {}, \"classification\" needs FP32 [rows, "
+                                       "classes]",
+                                       found->name, found->datatype, shape_text(found->shape)));
+    }
+  }
+}
+
+const WireTensor& main_input(const InferRequest& request, const ModelDescription& model) {
+  for (const WireTensor& input : request.inputs) {
+    for (const TensorDescription& one : model.inputs)
+      if (one.name == input.name && !one.optional) return input;
+  }
+  throw HttpError(400,
+                  fmt::format("request has none of the model's inputs:{}", input_names(model)));
+}
+
 }  // namespace branchy

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -17,6 +18,7 @@ static_assert(std::endian::native == std::endian::little, "the wire format is co
 
 constexpr std::size_t kMaxWireRank = 8;
 constexpr std::int64_t kMaxTensorBytes = std::int64_t{1} << 40;
+constexpr std::int64_t kLengthBytes = 4;  // in front of an element of BYTES
 
 template <class T>
 WireTensor make_tensor(std::string name, const char* datatype, std::vector<std::int64_t> shape,
@@ -43,19 +45,38 @@ std::vector<T> values_of(const WireTensor& tensor, std::string_view datatype) {
 }  // namespace
 
 std::optional<std::int64_t> datatype_bytes(std::string_view datatype) {
-  if (datatype == "FP32" || datatype == "INT32") return 4;
-  if (datatype == "INT64") return 8;
-  if (datatype == "UINT8") return 1;
+  struct Entry {
+    std::string_view name;
+    std::int64_t bytes;
+  };
+  static constexpr std::array<Entry, 13> kDatatypes = {{{"FP32", 4},
+                                                        {"UINT8", 1},
+                                                        {"INT32", 4},
+                                                        {"INT64", 8},
+                                                        {"BOOL", 1},
+                                                        {"UINT16", 2},
+                                                        {"UINT32", 4},
+                                                        {"UINT64", 8},
+                                                        {"INT8", 1},
+                                                        {"INT16", 2},
+                                                        {"FP16", 2},
+                                                        {"BF16", 2},
+                                                        {"FP64", 8}}};
+  for (const Entry& entry : kDatatypes)
+    if (entry.name == datatype) return entry.bytes;
   return std::nullopt;
 }
 
 std::int64_t implied_bytes(std::string_view datatype, std::span<const std::int64_t> shape,
                            std::string_view name) {
-  const std::optional<std::int64_t> element = datatype_bytes(datatype);
+  const std::optional<std::int64_t> element =
+      datatype == "BYTES" ? std::optional(kLengthBytes) : datatype_bytes(datatype);
   if (!element) {
-    throw HttpError(400, fmt::format("[{}] datatype '{}' is not supported; send FP32, INT32, INT64 "
-                                     "or UINT8",
-                                     printable(name), printable(datatype)));
+    throw HttpError(400,
+                    fmt::format("[{}] datatype '{}' is unknown; the protocol has BOOL, UINT8, "
+                                "UINT16, UINT32, UINT64, INT8, INT16, INT32, INT64, FP16, BF16, "
+                                "FP32, FP64 and BYTES",
+                                printable(name), printable(datatype)));
   }
   if (shape.size() > kMaxWireRank) {
     throw HttpError(400, fmt::format("[{}] shape has {} dimensions, at most {} are accepted",
@@ -91,6 +112,13 @@ WireTensor uint8_tensor(std::string name, std::vector<std::int64_t> shape,
   return make_tensor(std::move(name), "UINT8", std::move(shape), values);
 }
 
+WireTensor bytes_tensor(std::string name, std::vector<std::int64_t> shape,
+                        std::span<const std::string> values) {
+  WireTensor tensor{std::move(name), "BYTES", std::move(shape), {}};
+  for (const std::string& value : values) append_element(tensor.bytes, value);
+  return tensor;
+}
+
 std::vector<float> fp32_values(const WireTensor& tensor) {
   return values_of<float>(tensor, "FP32");
 }
@@ -101,6 +129,41 @@ std::vector<std::int32_t> int32_values(const WireTensor& tensor) {
 
 std::vector<std::uint8_t> uint8_values(const WireTensor& tensor) {
   return values_of<std::uint8_t>(tensor, "UINT8");
+}
+
+std::vector<std::string_view> bytes_values(const WireTensor& tensor) {
+  if (tensor.datatype != "BYTES") {
+    throw HttpError(400, fmt::format("[{}] datatype is {}, expected BYTES", printable(tensor.name),
+                                     printable(tensor.datatype)));
+  }
+  const std::int64_t count =
+      implied_bytes(tensor.datatype, tensor.shape, tensor.name) / kLengthBytes;
+  std::span<const std::byte> rest = tensor.bytes;
+  std::vector<std::string_view> values;
+  for (std::int64_t i = 0; i < count; ++i) {
+    std::uint32_t length = 0;
+    if (rest.size() < sizeof length) break;
+    std::memcpy(&length, rest.data(), sizeof length);
+    rest = rest.subspan(sizeof length);
+    if (rest.size() < length) {
+      throw HttpError(400, fmt::format("[{}] element {} is said to have {} bytes, {} are left",
+                                       printable(tensor.name), i, length, rest.size()));
+    }
+    values.emplace_back(reinterpret_cast<const char*>(rest.data()), length);
+    rest = rest.subspan(length);
+  }
+  if (std::ssize(values) != count || !rest.empty()) {
+    throw HttpError(400, fmt::format("[{}] holds {} elements and {} bytes more, shape {} means {}",
+                                     printable(tensor.name), values.size(), rest.size(),
+                                     shape_text(tensor.shape), count));
+  }
+  return values;
+}
+
+void append_element(std::vector<std::byte>& bytes, std::string_view value) {
+  const auto length = static_cast<std::uint32_t>(value.size());
+  for (const auto& part : {std::as_bytes(std::span(&length, 1)), std::as_bytes(std::span(value))})
+    bytes.insert(bytes.end(), part.begin(), part.end());
 }
 
 void require_finite(const WireTensor& tensor) {

@@ -53,6 +53,11 @@ bool WorkQueue::try_push(std::function<void()>& task) {
   return true;
 }
 
+std::size_t WorkQueue::num_waiting() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->waiting.size();
+}
+
 void WorkQueue::discard_waiting() {
   std::deque<std::function<void()>> discarded;  // destroyed outside the lock: it may call back
   const std::lock_guard lock(impl_->mutex);

@@ -25,6 +25,8 @@ class WorkQueue {
 
   /// False when the queue is full or stopped; the task is then untouched. Tasks must not throw.
   [[nodiscard]] bool try_push(std::function<void()>& task);
+  /// Tasks that wait now.
+  [[nodiscard]] std::size_t num_waiting() const;
   /// Destroys the tasks that wait; those running finish.
   void discard_waiting();
   /// discard_waiting() and joins the workers; afterwards nothing is accepted.

@@ -6,9 +6,12 @@ BRANCHY_BUILD_PACKAGES=(
   g++ cmake ninja-build git ca-certificates
   libdnnl-dev libopenblas-openmp-dev libfmt-dev nlohmann-json3-dev libcli11-dev libboost1.81-dev
   libstb-dev libcurl4-openssl-dev libarchive-dev libssl-dev libzstd-dev
+  prometheus-cpp-dev
+  zlib1g-dev
 )
-# gnuplot-nox draws the plots of branchy-experiments, which its tests look at.
-BRANCHY_TEST_PACKAGES=(libgtest-dev libgmock-dev gnuplot-nox)
+# gnuplot-nox draws the plots of branchy-experiments, which its tests look at; python3 runs a client
+# of the protocol; nginx-light and openssl are for two clouds behind one address.
+BRANCHY_TEST_PACKAGES=(libgtest-dev libgmock-dev gnuplot-nox python3 nginx-light openssl)
 
 say() { printf '== %s\n' "$*"; }
 fail() {

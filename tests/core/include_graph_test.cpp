@@ -50,6 +50,7 @@ const std::vector<ThirdParty>& third_party() {
       {"boost/", {"infer/"}},
       {"openssl/", {"infer/", "data/"}},  // data: digests of what was downloaded
       {"zstd.h", {"infer/"}},
+      {"zlib.h", {"infer/"}},
       {"prometheus/", {"infer/"}},
       {"stb_image", {"data/"}},
       {"curl/", {"data/"}},

@@ -6,8 +6,10 @@
 #include "core/error.h"
 #include "core/provenance.h"
 #include "infer/cloud_client.h"
+#include "infer/request_deadline.h"
 #include "infer/threshold_list.h"
 #include "tests/infer/loopback.h"
+#include "tests/infer/metrics_text.h"
 #include "tests/support/expect_error.h"
 
 namespace branchy {
@@ -26,7 +28,8 @@ class FakeBackend final : public InferBackend {
                        {"code@b1", "UINT8", {-1, -1}},
                        {"edge_class", "INT32", {-1, 2}, true},
                        {"edge_confidence", "FP32", {-1, 2}, true}},
-            .outputs = {{"logits", "FP32", {-1, 3}}}};
+            .outputs = {{"logits", "FP32", {-1, 3}}, {"exit_index", "INT32", {-1}}},
+            .num_exits = 3};
   }
   [[nodiscard]] InferResponse infer(const InferRequest& request) override {
     seen = request;
@@ -89,17 +92,18 @@ TEST_F(CloudServiceTest, UnknownIs404AndWrongMethod405) {
   EXPECT_EQ(get("/v2", "POST").status, 405);
   const HttpResponse wrong = get("/v2/models/net/infer");
   EXPECT_EQ(wrong.status, 405);
-  EXPECT_EQ(find_header(wrong.headers, "allow"), "POST");
+  EXPECT_EQ(find_header(wrong.headers, "allow"), "POST, OPTIONS");
   EXPECT_EQ(get("/v2/models/other/infer", "POST").status, 404);
   EXPECT_EQ(get("/v2/models/net/infer", "POST").status, 0) << "left to a worker";
-  const auto encoded = service_.quick({.method = "POST",
-                                       .target = "/v2/models/net/infer",
-                                       .headers = {{"content-encoding", "gzip"}}});
-  EXPECT_EQ(encoded.value_or(HttpResponse{.status = 0}).status, 415);
+  EXPECT_EQ(find_header(get("/v2", "DELETE").headers, "allow"), "GET, HEAD, OPTIONS");
+  EXPECT_EQ(get("/v2/models/net", "HEAD").status, 200);
+  const HttpResponse options = get("/v2/models/net/infer", "OPTIONS");
+  EXPECT_EQ(options.status, 204);
+  EXPECT_EQ(find_header(options.headers, "allow"), "POST, OPTIONS");
 }
 
 TEST_F(CloudServiceTest, IsNotReadyWithoutABackend) {
-  const CloudService empty;
+  CloudService empty;
   EXPECT_EQ(empty.quick({.target = "/v2/health/live"})->status, 200);
   for (const char* path : {"/v2/health/ready", "/v2/models/net", "/v2/models/net/ready"}) {
     const auto response = empty.quick({.target = path});
@@ -149,6 +153,114 @@ TEST_F(CloudServiceTest, FailuresTellNoInternals) {
   backend_->failure.clear();
   backend_->logits = {1, std::numeric_limits<float>::quiet_NaN(), 2};
   EXPECT_EQ(post(body).status, 500);
+}
+
+const std::string kGoodBody =
+    R"({"inputs":[{"name":"feature@b1","shape":[1,4,1,1],"datatype":"FP32","data":[1,2,3,4]}]})";
+
+TEST_F(CloudServiceTest, RequestsThatAreLateAreNotComputed) {
+  using Clock = std::chrono::steady_clock;
+  const auto post_with = [&](const std::string& timeout, Clock::duration age) {
+    backend_->seen = {};
+    return service_.infer({.method = "POST",
+                           .target = "/v2/models/net/infer",
+                           .headers = {{"branchy-timeout-ms", timeout}},
+                           .body = kGoodBody,
+                           .arrived = Clock::now() - age});
+  };
+  EXPECT_EQ(post_with("60000", std::chrono::seconds(1)).status, 200);
+  const HttpResponse late = post_with("500", std::chrono::seconds(1));
+  EXPECT_EQ(late.status, 504);
+  EXPECT_THAT(late.body, HasSubstr("late"));
+  EXPECT_TRUE(backend_->seen.inputs.empty()) << "was computed";
+  EXPECT_EQ(post_with("0", {}).status, 504);
+  for (const char* bad : {"", "x", "-1", "1.5", "1s", "99999999999"})
+    EXPECT_EQ(post_with(bad, {}).status, 400) << bad;
+  const HttpRequest old{.arrived = Clock::time_point(std::chrono::hours(1))};
+  EXPECT_EQ(request_deadline(old, milliseconds(0)), std::nullopt);
+  EXPECT_EQ(request_deadline(old, milliseconds(7)), old.arrived + milliseconds(7));
+}
+
+TEST_F(CloudServiceTest, CountsRequestsExitsAndWhatEdgesReport) {
+  const auto send = [&](const std::string& body, const std::string& report) {
+    return service_
+        .infer({.method = "POST",
+                .target = "/v2/models/net/infer",
+                .headers = {{"Branchy-Edge-Exits", report}},
+                .body = body})
+        .status;
+  };
+  EXPECT_EQ(send(kGoodBody, "1=12,2=3"), 200);
+  EXPECT_EQ(send(kGoodBody, "1=1"), 200);
+  EXPECT_EQ(send("{}", "1=100"), 400) << "will be reported again";
+  for (const char* bad : {"1", "1=", "=1", "0=1", "65=1", "1=1,1=2", "1=1,", "1=-1", "a=b", ""})
+    EXPECT_EQ(send(kGoodBody, bad), 400) << bad;
+  EXPECT_EQ(get("/v2/models/other/infer", "POST").status, 404);
+  const HttpResponse metrics = get("/metrics");
+  EXPECT_EQ(find_header(metrics.headers, "content-type"), kMetricsContentType);
+  const std::string& text = metrics.body;
+  EXPECT_EQ(test::format_error(text), "") << text;
+  const auto value = [&](const std::string& sample) { return test::metric_value(text, sample); };
+  EXPECT_EQ(value(R"(branchy_requests_total{model="net",result="ok"})"), 2);
+  EXPECT_EQ(value(R"(branchy_requests_total{model="net",result="bad_request"})"), 11);
+  EXPECT_EQ(value(R"(branchy_requests_total{model="",result="not_found"})"), 1);
+  EXPECT_EQ(value(R"(branchy_exits_total{exit="3",model="net"})"), 2);
+  EXPECT_EQ(value(R"(branchy_edge_exits_total{exit="1"})"), 13);
+  EXPECT_EQ(value(R"(branchy_edge_exits_total{exit="2"})"), 3);
+  EXPECT_EQ(value(R"(branchy_request_stage_seconds_count{stage="compute"})"), 2);
+  EXPECT_EQ(value("branchy_batch_rows_count"), 2);
+  EXPECT_EQ(format_edge_exits({{1, 12}, {2, 0}, {3, 4}}), "1=12,3=4");
+}
+
+TEST_F(CloudServiceTest, ServesVersionsAndKeepsWhatARequestBeganWith) {
+  auto table = std::make_shared<ModelTable>();
+  for (const char* version : {"2", "10", "9"})
+    table->add("net", version, std::make_shared<FakeBackend>());
+  table->add("other", "1", backend_);
+  table->add_failed({"broken", "1", "no \"model\""});
+  test::expect_error<ConfigError>([&] { table->add("net", "2", backend_); }, {"twice"});
+  test::expect_error<ConfigError>([&] { table->add("net", "v1", backend_); }, {"'v1'"});
+  service_.set_models(table);
+  EXPECT_THAT(get("/v2/models/net").body, HasSubstr(R"("versions":["2","9","10"])"));
+  EXPECT_THAT(post(kGoodBody).body, HasSubstr(R"("model_version":"10")"));
+  EXPECT_EQ(get("/v2/models/net/versions/9").status, 200);
+  EXPECT_EQ(get("/v2/models/net/versions/09").status, 404);
+  const HttpResponse unknown = get("/v2/models/net/versions/1");
+  EXPECT_EQ(unknown.status, 404);
+  EXPECT_THAT(unknown.body, HasSubstr("net 2 9 10, other 1"));
+  const auto index = [&](const std::string& body) {
+    return service_.infer({.method = "POST", .target = "/v2/repository/index", .body = body}).body;
+  };
+  EXPECT_THAT(index(""), HasSubstr(R"("name":"broken","reason":"no \"model\"","state":"UNAV)"));
+  EXPECT_THAT(index(R"({"ready":true})"), testing::Not(HasSubstr("broken")));
+  EXPECT_THAT(index("[]"), HasSubstr("error"));
+  service_.set_models(std::make_shared<ModelTable>());
+  EXPECT_EQ(get("/v2/health/ready").status, 503);
+}
+
+TEST_F(CloudServiceTest, IsNotReadyWhileItDrainsButAnswers) {
+  service_.begin_drain();
+  EXPECT_EQ(get("/v2/health/ready").status, 503);
+  EXPECT_EQ(get("/v2/models/net/ready").status, 503);
+  EXPECT_EQ(get("/v2/health/live").status, 200);
+  EXPECT_EQ(post(kGoodBody).status, 200);
+  service_.stop();
+  EXPECT_EQ(post(kGoodBody).status, 503);
+}
+
+TEST(RequestRecord, IsOneLineWhateverTheClientSends) {
+  RequestRecord record{.number = 7,
+                       .client_id = "a\nb" + std::string(1000, 'x'),
+                       .model = "net",
+                       .version = "1",
+                       .status = 504};
+  record.failure = "too\nlate";
+  const std::string line = log_line(record);
+  EXPECT_EQ(line.find('\n'), std::string::npos);
+  EXPECT_LT(line.size(), 400U);
+  EXPECT_THAT(line, HasSubstr("request 7 id='a?b"));
+  EXPECT_THAT(line, HasSubstr("model=net/1 status=504"));
+  EXPECT_EQ(record.result(), "late");
 }
 
 TEST(CloudService, RefusesModelNamesThatAreNoPath) {

@@ -127,7 +127,9 @@ TEST(HttpUrl, ReadsHostAndPort) {
   EXPECT_EQ(parse_http_url("http://[::1]:81").to_string(), "http://[::1]:81");
   EXPECT_EQ(parse_http_url("http://[::1]:81").authority(), "[::1]:81");
   EXPECT_EQ(parse_http_url("http://cloud").authority(), "cloud:80");
-  for (const char* bad : {"", "cloud", "https://x", "http://", "http://x:0", "http://x:65536",
+  EXPECT_EQ(parse_http_url("https://cloud").to_string(), "https://cloud:443");
+  EXPECT_TRUE(parse_http_url("https://cloud:8443").tls);
+  for (const char* bad : {"", "cloud", "ftp://x", "https://", "http://", "http://x:0", "http://x:65536",
                           "http://x:y", "http://x/y", "http://u@x", "http://[::1", "http://x:"}) {
     test::expect_error<ConfigError>([&] { (void)parse_http_url(bad); }, {"[url]", bad});
   }

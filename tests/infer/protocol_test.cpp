@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <tuple>
 
 #include "tests/support/expect_error.h"
 
@@ -74,6 +75,82 @@ TEST(Protocol, FlatAndNestedDataAreTheSame) {
   EXPECT_EQ(flat.inputs[0].bytes, nested.inputs[0].bytes);
 }
 
+TEST(Protocol, KnowsEveryDatatype) {
+  const auto bytes_of = [](const std::string& datatype, const std::string& data) {
+    return parse(with_input(R"("shape":[2],"datatype":")" + datatype + R"(","data":)" + data))
+        .inputs.at(0)
+        .bytes.size();
+  };
+  EXPECT_EQ(bytes_of("BOOL", "[true,0]"), 2U);
+  EXPECT_EQ(bytes_of("INT8", "[-128,127]"), 2U);
+  EXPECT_EQ(bytes_of("INT16", "[-32768,1]"), 4U);
+  EXPECT_EQ(bytes_of("UINT16", "[65535,1]"), 4U);
+  EXPECT_EQ(bytes_of("UINT32", "[4294967295,1]"), 8U);
+  EXPECT_EQ(bytes_of("UINT64", "[18446744073709551615,1]"), 16U);
+  EXPECT_EQ(bytes_of("INT64", "[-9223372036854775808,1]"), 16U);
+  EXPECT_EQ(bytes_of("FP64", "[1e300,1]"), 16U);
+  const InferRequest text = parse(with_input(R"("shape":[2],"datatype":"BYTES","data":["ab",""])"));
+  EXPECT_EQ(bytes_values(text.inputs.at(0)), (std::vector<std::string_view>{"ab", ""}));
+  for (const auto& [datatype, size] : {std::pair("FP16", 4), std::pair("BF16", 4)}) {
+    const std::string json = with_input(R"("shape":[2],"datatype":")" + std::string(datatype) +
+                                        R"(","parameters":{"binary_data_size":4})");
+    EXPECT_EQ(std::ssize(parse(json + "abcd", std::to_string(json.size())).inputs.at(0).bytes),
+              size);
+  }
+}
+
+TEST(Protocol, WalksThroughBytes) {
+  const auto send = [](const std::string& shape, const std::string& blob) {
+    const std::string json = with_input(R"("shape":)" + shape +
+                                        R"(,"datatype":"BYTES","parameters":{"binary_data_size":)" +
+                                        std::to_string(blob.size()) + "}");
+    return std::pair(json + blob, std::to_string(json.size()));
+  };
+  using namespace std::string_literals;
+  const auto good = send("[2]", "\2\0\0\0ab\0\0\0\0"s);
+  EXPECT_EQ(bytes_values(parse(good.first, good.second).inputs.at(0)).at(0), "ab");
+  for (const auto& [shape, blob, why] :
+       {std::tuple("[2]", "\2\0\0\0ab"s, "at least"),
+        std::tuple("[2]", "\2\0\0\0ab\1\0\0\0"s, "said to have 1"),
+        std::tuple("[2]", "\2\0\0\0ab\0\0\0"s, "holds 1 elements"),
+        std::tuple("[1]", "\2\0\0\0ab\0\0\0\0"s, "4 bytes more"),
+        std::tuple("[1]", "\377\377\377\377"s, "said to have 4294967295")}) {
+    const auto [body, length] = send(shape, blob);
+    expect_400(body, {why}, length);
+  }
+}
+
+TEST(Protocol, ClassesComeBestFirstWithTheirNames) {
+  InferResponse response{"m", "1", "", {}, {}};
+  response.outputs.push_back(
+      fp32_tensor("logits", {2, 3}, std::vector<float>{0.5F, 2, 2, -1, -2, -3}));
+  const auto words = [&](std::int64_t count, bool binary) {
+    InferRequest request;
+    request.outputs.push_back({"logits", binary, count});
+    const WireMessage wire =
+        build_infer_response(response, request, std::vector<std::string>{"cat", "dog"});
+    const auto length = wire.json_bytes ? std::optional(std::to_string(*wire.json_bytes))
+                                        : std::optional<std::string>();
+    const InferResponse answer = parse_infer_response(wire.body, length);
+    std::vector<std::string> found;
+    for (const std::string_view word : bytes_values(answer.outputs.at(0))) found.emplace_back(word);
+    return found;
+  };
+  EXPECT_EQ(words(1, false), (std::vector<std::string>{"2:1:dog", "-1:0:cat"}));
+  EXPECT_EQ(words(9, true), (std::vector<std::string>{"2:1:dog", "2:2", "0.5:0:cat", "-1:0:cat",
+                                                      "-2:1:dog", "-3:2"}));
+  expect_400(R"({"inputs":[],"outputs":[{"name":"a","parameters":{"classification":0}}]})",
+             {"classification"});
+  expect_400(R"({"inputs":[],"outputs":[{"name":"a"},{"name":"a"}]})", {"comes twice"});
+}
+
+TEST(Protocol, ARawBodyMaySayTheVariableDimensionOfTheOnlyInput) {
+  const std::vector<TensorDescription> one = {{"code", "UINT8", {-1, -1}},
+                                              {"edge", "FP32", {-1, 2}, true}};
+  EXPECT_EQ(parse_infer_request("abcde", "0", one).inputs.at(0).shape,
+            (std::vector<std::int64_t>{1, 5}));
+}
+
 TEST(Protocol, AnswersAreBinaryOrJsonAsWanted) {
   InferResponse response{"m", "1", "9", {}, {}};
   response.parameters["compute_ms"] = 1.5;
@@ -138,7 +215,13 @@ TEST(Protocol, RefusesWhatIsNotARequest) {
 }
 
 TEST(Protocol, RefusesWrongTensors) {
-  expect_400(with_input(R"("shape":[1],"datatype":"FP16","data":[1])"), {"FP16", "FP32"});
+  expect_400(with_input(R"("shape":[1],"datatype":"FLOAT","data":[1])"), {"FLOAT", "FP32"});
+  for (const char* half : {"FP16", "BF16"}) {
+    expect_400(with_input(R"("shape":[1],"data":[1],"datatype":")" + std::string(half) + '"'),
+               {half, "no JSON form", "binary"});
+  }
+  expect_400(with_input(R"("shape":[1],"datatype":"BOOL","data":[2])"), {"true or false"});
+  expect_400(with_input(R"("shape":[1],"datatype":"BYTES","data":[1])"), {"not a string"});
   expect_400(with_input(R"("shape":[-1],"datatype":"FP32","data":[1])"), {"negative"});
   expect_400(with_input(R"("shape":[1.5],"datatype":"FP32","data":[1])"), {"64-bit integer"});
   expect_400(with_input(R"("shape":[18446744073709551615],"datatype":"FP32","data":[1])"),

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <set>
 
 #include "core/error.h"
 #include "core/threads.h"
@@ -12,12 +13,14 @@
 #include "infer/codec_record.h"
 #include "infer/edge_engine.h"
 #include "infer/exit_costs.h"
+#include "infer/feature_coder.h"
 #include "infer/pixel_input.h"
 #include "infer/plan_backend.h"
 #include "infer/policies/policy_record.h"
 #include "infer/policies/policy_text.h"
 #include "infer/policy_choice.h"
 #include "infer/policy_runner.h"
+#include "infer/request_check.h"
 #include "tests/infer/plan_fixtures.h"
 #include "tests/support/temporary_directory.h"
 
@@ -101,11 +104,11 @@ class SplitPolicyTest : public testing::Test {
   void serve(std::int64_t cut_exit) {
     backend_ = std::make_shared<PlanBackend>(cloud_model(cut_exit), 4);
     backend_->warm_up();
-    service_ = std::make_unique<CloudService>();
+    service_ = std::make_unique<CloudService>(
+        CloudServiceOptions{.batching = {.on_worker_start = [] { set_num_threads(1); }}});
     service_->set_backend(backend_);
-    HttpServerOptions options;
-    options.on_worker_start = [] { set_num_threads(1); };
-    server_ = std::make_unique<HttpServer>(options, service_->quick_handler(), service_->handler());
+    server_ = std::make_unique<HttpServer>(HttpServerOptions{}, service_->quick_handler(),
+                                           service_->handler());
     server_->start();
   }
   EdgeEngine engine(std::int64_t cut_exit, const std::string& policy, bool use_codec = true) {
@@ -376,6 +379,106 @@ TEST_F(SplitPolicyTest, BadCodesPoliciesAndSideInputsAre400) {
   InferRequest nothing;
   nothing.inputs = {classes(3), sure(0.5F)};
   refused(*backend_, nothing, "none of the model's inputs");
+}
+
+/// What each request gets in a batch: the bits that it gets alone, or the same refusal.
+void expect_same_in_a_batch(PlanBackend& backend, const std::vector<InferRequest>& requests) {
+  std::vector<const InferRequest*> batch;
+  for (const InferRequest& request : requests) {
+    batch.push_back(&request);
+    EXPECT_EQ(backend.batch_key(request), backend.batch_key(requests.front()));
+  }
+  const std::vector<InferResult> results = backend.infer_batch(batch);
+  ASSERT_EQ(results.size(), requests.size());
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    SCOPED_TRACE(i);
+    const auto* answer = std::get_if<InferResponse>(&results[i]);
+    try {
+      const InferResponse alone = backend.infer(requests[i]);
+      ASSERT_NE(answer, nullptr) << "failed in the batch only";
+      for (std::size_t k = 0; k < alone.outputs.size(); ++k) {
+        EXPECT_EQ(answer->outputs.at(k).shape, alone.outputs[k].shape);
+        EXPECT_EQ(answer->outputs.at(k).bytes, alone.outputs[k].bytes) << alone.outputs[k].name;
+      }
+    } catch (const std::exception& error) {
+      ASSERT_EQ(answer, nullptr) << "failed alone only: " << error.what();
+      EXPECT_THROW(std::rethrow_exception(std::get<std::exception_ptr>(results[i])),
+                   std::exception);
+    }
+  }
+}
+
+TEST_F(SplitPolicyTest, RequestsInABatchGetWhatTheyGetAlone) {
+  PlanBackend backend(served(network_->whole(), "", {}), 64);
+  std::vector<InferRequest> requests;
+  std::set<std::int32_t> exits;
+  for (std::size_t i = 0; i < images_.size(); ++i) {
+    Pixels pixels = images_[i];
+    const std::int64_t rows = i == 3 ? 2 : 1;
+    if (rows == 2) pixels.insert(pixels.end(), images_[0].begin(), images_[0].end());
+    InferRequest request;
+    request.inputs.push_back(uint8_tensor("image", {rows, 3, 32, 32}, pixels));
+    request.parameters["policy"] = fmt::format("max-probability:{}+{}", median(0), median(1));
+    for (const std::int32_t exit : int32_values(backend.infer(request).outputs.at(1)))
+      exits.insert(exit);
+    requests.push_back(std::move(request));
+  }
+  EXPECT_EQ(exits.size(), 3U) << "rows must leave at all exits, so that survivors are gathered";
+  expect_same_in_a_batch(backend, requests);
+  requests.front().parameters["policy"] = std::string("fixed:3");
+  EXPECT_NE(backend.batch_key(requests[0]), backend.batch_key(requests[1]));
+  requests.front().parameters["policy"] = std::string("telepathy:1");
+  EXPECT_THROW((void)backend.batch_key(requests[0]), HttpError);
+}
+
+TEST_F(SplitPolicyTest, CodesOfAnyLengthShareABatchAndABadOneFailsAlone) {
+  attach_codec(LosslessStage::kZstd);
+  serve(2);
+  const ServedModel edge = edge_model(2);
+  ExitRunner runner(edge.plan);
+  FeatureCoder coder(*edge.attachment(kCodecAttachment), edge.info);
+  std::vector<InferRequest> requests;
+  const auto add = [&](const std::vector<std::byte>& code) {
+    InferRequest request;
+    request.inputs.push_back({code_input_name(cut_name(2)), "UINT8", {1, std::ssize(code)}, code});
+    requests.push_back(std::move(request));
+  };
+  std::set<std::size_t> lengths;
+  for (const std::size_t image : {0, 1, 2}) {
+    runner.start(normalized(images_[image]));
+    add(coder.encode(runner.feature()));
+    lengths.insert(requests.back().inputs[0].bytes.size());
+  }
+  runner.start(Tensor::zeros(network_->input_shape()));
+  add(coder.encode(runner.feature()));
+  lengths.insert(requests.back().inputs[0].bytes.size());
+  EXPECT_GT(lengths.size(), 1U);
+  requests[1].inputs[0].bytes.assign(5, std::byte{0xFF});
+  requests[1].inputs[0].shape = {1, 5};
+  expect_same_in_a_batch(*backend_, requests);
+}
+
+TEST_F(SplitPolicyTest, AnOverflowFailsItsRequestAlone) {
+  serve(1);
+  const auto with_value = [&](float value) {
+    InferRequest request;
+    request.inputs.push_back(fp32_tensor(feature_input_name(cut_name(1)), {1, 16, 32, 32},
+                                         std::vector<float>(16 * 32 * 32, value)));
+    return request;
+  };
+  const auto overflows = [&](float value) {
+    try {
+      (void)backend_->infer(with_value(value));
+      return false;
+    } catch (const NumericError&) {
+      return true;
+    }
+  };
+  // Large enough for the last layer to overflow and small enough for those before it.
+  float value = 1e30F;
+  while (value < 1e38F && !overflows(value)) value *= 1.5F;
+  ASSERT_LT(value, 1e38F);
+  expect_same_in_a_batch(*backend_, {with_value(0.5F), with_value(value), with_value(-0.25F)});
 }
 
 TEST_F(SplitPolicyTest, WhatTheCloudCannotAnswerIsDegradedToAnExitThatWasNotComputed) {

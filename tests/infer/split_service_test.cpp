@@ -58,9 +58,8 @@ class SplitServiceTest : public testing::Test {
   }
   void serve(ServedModel model) {
     service_.set_backend(std::make_shared<PlanBackend>(std::move(model), 4));
-    HttpServerOptions options;
-    options.on_worker_start = [] { set_num_threads(1); };
-    server_ = std::make_unique<HttpServer>(options, service_.quick_handler(), service_.handler());
+    server_ = std::make_unique<HttpServer>(HttpServerOptions{}, service_.quick_handler(),
+                                           service_.handler());
     server_->start();
   }
   static PolicyPtr policy_of(std::vector<float> thresholds) {
@@ -110,7 +109,7 @@ class SplitServiceTest : public testing::Test {
   std::int64_t cut_ = 0;
   std::vector<Pixels> images_;
   std::vector<std::string> warnings_;
-  CloudService service_;
+  CloudService service_{{.batching = {.on_worker_start = [] { set_num_threads(1); }}}};
   std::unique_ptr<HttpServer> server_;
 };
 
