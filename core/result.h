@@ -1,6 +1,8 @@
 // Result<T>: a value, or the reason why an ordinary outcome (a peer away, late or wrong) gave none.
 #pragma once
 
+#include <chrono>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,13 +14,19 @@ namespace branchy {
 
 /// What went wrong, coarse enough to act on.
 enum class FailureKind {
-  kRefused,   ///< no connection: refused, unreachable, name unknown, or an overloaded peer's 503
-  kTimeout,   ///< the deadline passed
-  kClosed,    ///< the peer closed before its answer was whole
-  kProtocol,  ///< an answer came but breaks the protocol or does not fit the question
+  kRefused,     ///< no connection: refused, unreachable, name unknown
+  kTimeout,     ///< the deadline passed
+  kClosed,      ///< the peer closed before its answer was whole
+  kProtocol,    ///< an answer came but breaks the protocol or does not fit the question
+  kOverloaded,  ///< HTTP 503: the peer has too much to do, or is not ready yet
+  kGateway,     ///< HTTP 502: a proxy reached nobody behind it
+  kLate,        ///< HTTP 504: the peer gave up because of the time
+  kDenied,      ///< HTTP 401 or 403
+  kRejected,    ///< another HTTP 4xx: asking again would not help
+  kFailed,      ///< any other HTTP status
 };
 
-/// `refused`, `timeout`, `closed` or `protocol`.
+/// `refused`, `timeout` and so on: the enumerator's name in lower case.
 [[nodiscard]] constexpr std::string_view to_string(FailureKind kind) {
   switch (kind) {
     case FailureKind::kRefused:
@@ -29,6 +37,18 @@ enum class FailureKind {
       return "closed";
     case FailureKind::kProtocol:
       return "protocol";
+    case FailureKind::kOverloaded:
+      return "overloaded";
+    case FailureKind::kGateway:
+      return "gateway";
+    case FailureKind::kLate:
+      return "late";
+    case FailureKind::kDenied:
+      return "denied";
+    case FailureKind::kRejected:
+      return "rejected";
+    case FailureKind::kFailed:
+      return "failed";
   }
   return "unknown";
 }
@@ -37,6 +57,8 @@ enum class FailureKind {
 struct Failure {
   FailureKind kind = FailureKind::kProtocol;
   std::string text;
+  /// When the peer said (HTTP Retry-After, in seconds) how long to leave it alone.
+  std::optional<std::chrono::seconds> retry_after = {};
 };
 
 /// Holds a T or a Failure. `value()` without one throws Error with the failure's text.

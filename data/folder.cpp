@@ -22,13 +22,6 @@ namespace fs = std::filesystem;
 constexpr std::array<const char*, 9> kExtensions = {".jpg", ".jpeg", ".png",  ".ppm", ".bmp",
                                                     ".pgm", ".tif",  ".tiff", ".webp"};
 
-bool is_image_name(const fs::path& path) {
-  std::string extension = path.extension().string();
-  for (char& letter : extension)
-    letter = static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
-  return std::find(kExtensions.begin(), kExtensions.end(), extension) != kExtensions.end();
-}
-
 [[noreturn]] void refuse(const fs::path& path, const std::string& cause) {
   throw IoError(
       fmt::format("[{}] cannot list the folder: {}; check the path", path.string(), cause));
@@ -63,28 +56,6 @@ std::vector<std::string> directories_in(const fs::path& folder) {
   return names;
 }
 
-/// The image files below `folder` relative to it, in the order of torchvision: directory by
-/// directory, each sorted.
-std::vector<std::string> images_below(const fs::path& folder) {
-  std::vector<std::pair<std::string, std::string>> found;  // directory, file
-  std::error_code error;
-  fs::recursive_directory_iterator entry(folder, fs::directory_options::follow_directory_symlink,
-                                         error);
-  for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
-    refuse_line_break(entry->path());
-    if (!is_image_name(entry->path()) || is_folder(*entry)) continue;
-    const fs::path relative = entry->path().lexically_relative(folder);
-    found.emplace_back(relative.parent_path().generic_string(), relative.filename().string());
-  }
-  if (error) refuse(folder, error.message());
-  std::sort(found.begin(), found.end());
-  std::vector<std::string> paths;
-  paths.reserve(found.size());
-  for (const auto& [directory, file] : found)
-    paths.push_back(directory.empty() ? file : fmt::format("{}/{}", directory, file));
-  return paths;
-}
-
 /// Appends the images of the classes in `root / part`, whose names must be those of `listing`.
 void append_part(FolderListing& listing, const std::string& folder, FolderPart part) {
   const fs::path place = listing.root / folder;
@@ -116,6 +87,33 @@ void append_part(FolderListing& listing, const std::string& folder, FolderPart p
 }
 
 }  // namespace
+
+bool is_image_name(const fs::path& path) {
+  std::string extension = path.extension().string();
+  for (char& letter : extension)
+    letter = static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
+  return std::find(kExtensions.begin(), kExtensions.end(), extension) != kExtensions.end();
+}
+
+std::vector<std::string> images_below(const fs::path& folder) {
+  std::vector<std::pair<std::string, std::string>> found;  // directory, file
+  std::error_code error;
+  fs::recursive_directory_iterator entry(folder, fs::directory_options::follow_directory_symlink,
+                                         error);
+  for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
+    refuse_line_break(entry->path());
+    if (!is_image_name(entry->path()) || is_folder(*entry)) continue;
+    const fs::path relative = entry->path().lexically_relative(folder);
+    found.emplace_back(relative.parent_path().generic_string(), relative.filename().string());
+  }
+  if (error) refuse(folder, error.message());
+  std::sort(found.begin(), found.end());
+  std::vector<std::string> paths;
+  paths.reserve(found.size());
+  for (const auto& [directory, file] : found)
+    paths.push_back(directory.empty() ? file : fmt::format("{}/{}", directory, file));
+  return paths;
+}
 
 FolderListing list_folder(const fs::path& root) {
   FolderListing listing{.root = root, .class_names = {}, .images = {}};

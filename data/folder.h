@@ -30,9 +30,18 @@ struct FolderListing {
   std::vector<FolderImage> images;
 };
 
+/// Whether a file is an image by its extension: .jpg .jpeg .png .ppm .bmp .pgm .tif .tiff .webp in
+/// any case.
+[[nodiscard]] bool is_image_name(const std::filesystem::path& path);
+
+/// The image files below `folder` relative to it, in the order of torchvision: directory by
+/// directory, each sorted. Throws IoError when it cannot be read, DataError for a name with a line
+/// break.
+[[nodiscard]] std::vector<std::string> images_below(const std::filesystem::path& folder);
+
 /// Lists `root/CLASS/...` or `root/train|val|test/CLASS/...` (with `train` and one of the others).
 /// Classes are the directories in byte-wise order (hidden ones are left out), images the files
-/// below them, sorted, of extension .jpg .jpeg .png .ppm .bmp .pgm .tif .tiff .webp in any case.
+/// below them as `images_below` has them.
 /// Throws IoError when a directory cannot be read; DataError for fewer than two classes, a class
 /// without images, or parts whose classes differ.
 [[nodiscard]] FolderListing list_folder(const std::filesystem::path& root);

@@ -13,8 +13,9 @@
 
 #include "core/result.h"
 #include "core/tensor.h"
+#include "infer/http_client.h"
 #include "infer/http_message.h"
-#include "infer/policies/exit_policy.h"
+#include "infer/policies/prediction.h"
 #include "infer/protocol.h"
 
 namespace branchy {
@@ -28,11 +29,15 @@ struct CloudModel {
   std::int64_t num_edge_exits = 0;  ///< the edge's: the cloud answers with a later one
 };
 
-/// By what the exits behind the cut let a sample leave. Without a text the final exit answers.
-struct RemotePolicy {
-  std::string text = {};                ///< as `parse_policy` takes it
-  std::span<const ExitView> seen = {};  ///< the exits computed here
-  std::span<const float> scores = {};   ///< of the Exit Predictor, one an early exit, or none
+/// One sample to go on with.
+struct CloudQuestion {
+  WireTensor input;             ///< the image, feature or code, one row
+  std::int64_t first_exit = 1;  ///< the shallowest exit that the cloud may compute
+  /// By what the exits behind the cut let the sample leave, as `parse_policy` takes it. Empty: the
+  /// final exit answers, and what follows does not travel.
+  std::string policy = {};
+  std::vector<Prediction> seen = {};  ///< of the exits computed here, if the policy remembers them
+  std::vector<float> scores = {};     ///< of the Exit Predictor, one an early exit, or none
 };
 
 /// The answer for one sample.
@@ -58,35 +63,45 @@ struct LinkProbe {
 [[nodiscard]] std::string feature_input_name(std::string_view cut);
 [[nodiscard]] std::string code_input_name(std::string_view cut);
 
-/// Blocking, one thread at a time; every failure comes as a value within `timeout`.
+/// `pixels` row-major of `shape` [1,3,H,W], 0..255; the cloud normalises.
+[[nodiscard]] CloudQuestion image_question(const Shape& shape,
+                                           std::span<const std::uint8_t> pixels);
+/// `feature` [1,C,H,W] at the cut of `model`.
+[[nodiscard]] CloudQuestion feature_question(const CloudModel& model, const Tensor& feature);
+/// The same as the model's codec encodes it.
+[[nodiscard]] CloudQuestion code_question(const CloudModel& model, std::span<const std::byte> code);
+
+struct CloudClientOptions {
+  HttpUrl url;
+  CloudModel model;
+  std::chrono::milliseconds timeout{2000};  ///< of an exchange
+  std::size_t connections = 1;              ///< exchanges at once; further ones wait
+  HttpClientOptions http = {};              ///< the limit of an answer's body is set here
+};
+
+/// Blocking and thread-safe; every failure comes as a value within the time-out.
 class CloudClient {
  public:
-  CloudClient(HttpUrl url, CloudModel model, std::chrono::milliseconds timeout);
+  /// Throws ConfigError as HttpClient does.
+  explicit CloudClient(CloudClientOptions options);
   ~CloudClient();
   CloudClient(const CloudClient&) = delete;
   CloudClient& operator=(const CloudClient&) = delete;
 
   /// The served model's metadata, e.g. to see before the first image whether the two sides fit.
   [[nodiscard]] Result<ModelDescription> describe();
-  /// `feature` [1,C,H,W].
-  [[nodiscard]] Result<CloudAnswer> infer_feature(const Tensor& feature,
-                                                  const RemotePolicy& policy);
-  /// The feature as the model's codec encodes it.
-  [[nodiscard]] Result<CloudAnswer> infer_code(std::span<const std::byte> code,
-                                               const RemotePolicy& policy);
-  /// `pixels` row-major of `shape` [1,3,H,W], 0..255; the cloud normalises.
-  [[nodiscard]] Result<CloudAnswer> infer_image(const Shape& shape,
-                                                std::span<const std::uint8_t> pixels,
-                                                const RemotePolicy& policy);
+  [[nodiscard]] Result<CloudAnswer> infer(const CloudQuestion& question);
+  /// Within `timeout`, which the cloud is told; `edge_exits` travels as that header unless empty.
+  [[nodiscard]] Result<CloudAnswer> infer(const CloudQuestion& question,
+                                          std::chrono::milliseconds timeout,
+                                          const std::string& edge_exits);
   /// Exchanges a message that needs no computing, made longer by `padding_bytes` (at most
   /// kMaxPadding): to measure the link.
   [[nodiscard]] Result<LinkProbe> probe(std::size_t padding_bytes);
+  [[nodiscard]] const CloudClientOptions& options() const;
   static constexpr std::size_t kMaxPadding = 4096;
 
  private:
-  [[nodiscard]] Result<CloudAnswer> infer(WireTensor input, const RemotePolicy& policy,
-                                          std::int64_t first_exit);
-
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

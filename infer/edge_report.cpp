@@ -37,18 +37,23 @@ std::string to_json(const EdgeResult& result) {
   if (outcome.last_exit != outcome.prediction.exit) line["last_exit"] = outcome.last_exit;
   line["where"] = outcome.from_cloud ? "cloud" : "edge";
   line["confidence"] = outcome.prediction.confidence;
-  line["times_ms"] = {{"decode", result.decode_ms},
+  line["times_ms"] = {{"decode", outcome.decode_ms},
+                      {"queue", outcome.queue_ms},
                       {"edge", outcome.edge_ms},
+                      {"encode", outcome.encode_ms},
                       {"round_trip", outcome.round_trip_ms},
                       {"cloud", outcome.cloud_ms},
                       {"total", outcome.total_ms}};
   line["bytes_sent"] = outcome.bytes_sent;
+  line["bytes_received"] = outcome.bytes_received;
   line["degraded"] = outcome.degraded;
-  if (outcome.degraded) line["reason"] = outcome.reason;
+  line["hedged"] = outcome.hedged;
+  line["retries"] = outcome.retries;
+  if (!outcome.reason.empty()) line["reason"] = outcome.reason;
   if (outcome.dropped) line["dropped"] = true;
   if (result.is_adaptive) {
-    line["policy"] = result.policy;
-    line["bits_per_second"] = optional_json(result.bits_per_second);
+    line["policy"] = outcome.policy;
+    line["bits_per_second"] = optional_json(outcome.bits_per_second);
   }
   return dump(line);
 }
@@ -61,7 +66,11 @@ void EdgeReport::Group::add(const EdgeResult& result) {
   }
   if (result.outcome.from_cloud) ++num_from_cloud;
   bytes_sent += result.outcome.bytes_sent;
-  latencies_ms.push_back(result.outcome.total_ms);
+  if (std::ssize(latencies_ms) < kNumLatencies) {
+    latencies_ms.push_back(result.outcome.total_ms);
+  } else {
+    latencies_ms[static_cast<std::size_t>(num_images % kNumLatencies)] = result.outcome.total_ms;
+  }
 }
 
 double EdgeReport::Group::percentile_ms(double share) const {
@@ -72,8 +81,10 @@ void EdgeReport::add(const EdgeResult& result) {
   const EdgeOutcome& outcome = result.outcome;
   if (!outcome.dropped) by_exit_[outcome.prediction.exit].add(result);
   total_.add(result);
-  ++by_policy_[result.policy];
+  ++by_policy_[outcome.policy];
   if (outcome.dropped) ++num_dropped_;
+  if (outcome.hedged) ++num_hedged_;
+  if (!outcome.reason.empty()) ++by_reason_[outcome.reason];
   if (outcome.degraded) {
     ++num_degraded_;
   } else if (outcome.prediction.exit != outcome.last_exit) {
@@ -81,14 +92,11 @@ void EdgeReport::add(const EdgeResult& result) {
   }
 }
 
-void EdgeReport::set_link(const LinkEstimate& link, std::int64_t probe_bytes) {
-  link_ = link;
-  probe_bytes_ = probe_bytes;
-}
+void EdgeReport::set_link(const EdgeStatus& status) { status_ = status; }
 
 // Without the round trip the rest of a transfer's time says little of the bandwidth.
 std::optional<double> EdgeReport::bits_per_second() const {
-  return link_.round_trip_ms() ? link_.bits_per_second() : std::nullopt;
+  return status_.round_trip_ms ? status_.bits_per_second : std::nullopt;
 }
 
 std::string EdgeReport::table() const {
@@ -106,8 +114,10 @@ std::string EdgeReport::table() const {
   };
   for (const auto& [exit, group] : by_exit_) row(std::to_string(exit), group);
   row("all", total_);
-  text += fmt::format("answered by the cloud: {}; degraded: {}\n", total_.num_from_cloud,
-                      num_degraded_);
+  text += fmt::format("answered by the cloud: {}; hedged: {}; degraded: {}\n",
+                      total_.num_from_cloud, num_hedged_, num_degraded_);
+  for (const auto& [reason, count] : by_reason_)
+    text += fmt::format("without the cloud, {}: {}\n", reason, count);
   if (num_fallback_ > 0)
     text +=
         fmt::format("with the class of an exit before the last one computed: {}\n", num_fallback_);
@@ -116,7 +126,7 @@ std::string EdgeReport::table() const {
     text += fmt::format("policy {}: {} images\n", policy, count);
   if (bits_per_second())
     text += fmt::format("link: {:.3f} Mbit/s, round trip {:.3f} ms\n", *bits_per_second() / 1e6,
-                        *link_.round_trip_ms());
+                        *status_.round_trip_ms);
   return text;
 }
 
@@ -134,12 +144,14 @@ std::string EdgeReport::json() const {
   };
   ordered_json root = numbers(total_);
   root["degraded"] = num_degraded_;
+  root["hedged"] = num_hedged_;
+  root["reasons"] = by_reason_;
   root["fallback"] = num_fallback_;
   root["dropped"] = num_dropped_;
   root["policies"] = by_policy_;
   root["link"] = {{"bits_per_second", optional_json(bits_per_second())},
-                  {"round_trip_ms", optional_json(link_.round_trip_ms())},
-                  {"probe_bytes", probe_bytes_}};
+                  {"round_trip_ms", optional_json(status_.round_trip_ms)},
+                  {"probe_bytes", status_.probe_bytes}};
   root["exits"] = ordered_json::array();
   for (const auto& [exit, group] : by_exit_) {
     ordered_json object = {{"exit", exit}};

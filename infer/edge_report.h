@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "infer/edge_engine.h"
+#include "infer/edge_pipeline.h"
 
 namespace branchy {
 
@@ -17,12 +17,8 @@ struct EdgeResult {
   std::string file;                   ///< or the image file
   std::optional<std::int64_t> label;
   std::string class_name;  ///< may be empty
-  double decode_ms = 0;
   EdgeOutcome outcome;
-  std::string policy;  ///< that decided
-  /// Of an edge that follows the bandwidth: the estimate behind the policy, if there was one.
-  std::optional<double> bits_per_second = {};
-  bool is_adaptive = false;
+  bool is_adaptive = false;  ///< of an edge that follows the bandwidth
 };
 
 /// One JSON object, without a newline.
@@ -32,22 +28,25 @@ class EdgeReport {
  public:
   void add(const EdgeResult& result);
   /// The link as it was at the end, and what measuring it took.
-  void set_link(const LinkEstimate& link, std::int64_t probe_bytes);
+  void set_link(const EdgeStatus& status);
 
   [[nodiscard]] std::int64_t num_images() const { return total_.num_images; }
   [[nodiscard]] std::int64_t num_degraded() const { return num_degraded_; }
   /// By exit whose class was taken: share of images, accuracy, median and 95th percentile of the
-  /// latency, mean bytes sent; then all together. Images that the policy drops belong to no exit
-  /// and have no accuracy. Lines end with '\n'.
+  /// latency (of the last 65,536 images), mean bytes sent; then all together. Images that the
+  /// policy drops belong to no exit and have no accuracy. Lines end with '\n'.
   [[nodiscard]] std::string table() const;
   /// The same numbers as one JSON object.
   [[nodiscard]] std::string json() const;
 
  private:
+  // Bounds the memory of an edge that runs for months.
+  static constexpr std::int64_t kNumLatencies = 1 << 16;
+
   struct Group {
     std::int64_t num_images = 0, num_labelled = 0, num_right = 0, num_from_cloud = 0;
     std::int64_t bytes_sent = 0;
-    std::vector<double> latencies_ms;
+    std::vector<double> latencies_ms;  ///< of the last kNumLatencies images
 
     void add(const EdgeResult& result);
     [[nodiscard]] double percentile_ms(double share) const;
@@ -58,9 +57,9 @@ class EdgeReport {
   std::map<std::int64_t, Group> by_exit_;
   Group total_;
   std::map<std::string, std::int64_t> by_policy_;
-  std::int64_t num_degraded_ = 0, num_fallback_ = 0, num_dropped_ = 0;
-  LinkEstimate link_;
-  std::int64_t probe_bytes_ = 0;
+  std::int64_t num_degraded_ = 0, num_hedged_ = 0, num_fallback_ = 0, num_dropped_ = 0;
+  std::map<std::string, std::int64_t> by_reason_;  ///< of those degraded or hedged
+  EdgeStatus status_;
 };
 
 }  // namespace branchy

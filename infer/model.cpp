@@ -1,5 +1,6 @@
 #include "infer/model.h"
 
+#include <algorithm>
 #include <string>
 
 #include "infer/feature_coder.h"
@@ -9,6 +10,11 @@ namespace branchy {
 const Attachment* ServedModel::attachment(std::string_view name) const {
   const auto found = attachments.find(std::string(name));
   return found == attachments.end() ? nullptr : &found->second;
+}
+
+std::int64_t ServedModel::num_edge_exits() const {
+  return std::count_if(exit_depths.begin(), exit_depths.end(),
+                       [this](std::int64_t depth) { return depth <= cut_blocks; });
 }
 
 ServedModel load_served_model(const std::filesystem::path& path) {

@@ -20,7 +20,9 @@ namespace branchy {
 /// 2. A cloud file that holds the trunk before the cut too starts from images, or from the value at
 ///    the cut by `ExitRunner::start_after(cut_blocks, feature)`: one set of packed weights.
 /// 3. A cloud file without it starts from the value at the cut only.
-/// 4. A codec that the file holds was made for the file's cut.
+/// 4. An edge file may hold the network behind the cut as well (`export --full-edge`), so that an
+///    edge whose cloud is away can go on by itself.
+/// 5. A codec that the file holds was made for the file's cut.
 struct ServedModel {
   ModelInfo info;
   std::shared_ptr<const Plan> plan;
@@ -34,6 +36,8 @@ struct ServedModel {
   /// file the decoder.
   Attachments attachments;
 
+  /// Exits of the whole network up to the cut, which are the edge's; all when there is no cut.
+  [[nodiscard]] std::int64_t num_edge_exits() const;
   /// Of this name, or null.
   [[nodiscard]] const Attachment* attachment(std::string_view name) const;
 };

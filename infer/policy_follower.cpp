@@ -19,22 +19,15 @@ AdaptTable table_of(const ModelInfo& info) {
 }  // namespace
 
 PolicyFollower::PolicyFollower(const ModelInfo& info, std::optional<double> bits_per_second)
-    : table_(table_of(info)),
-      is_fixed_(bits_per_second.has_value()),
-      bits_per_second_(bits_per_second) {
+    : table_(table_of(info)), fixed_(bits_per_second) {
   if (bits_per_second) (void)table_.at(*bits_per_second);
   for (const AdaptRow& row : table_.rows())
     policies_.push_back(parse_policy(row.policy, info.config.early_exits + 1, info.records));
 }
 
-void PolicyFollower::before_image(EdgeEngine& engine) {
-  if (!is_fixed_) {
-    engine.probe_link();
-    bits_per_second_ = engine.link().bits_per_second();
-  }
-  const AdaptRow& row = bits_per_second_ ? table_.at(*bits_per_second_) : table_.rows().front();
-  const PolicyPtr& policy = policies_[static_cast<std::size_t>(&row - table_.rows().data())];
-  if (&engine.policy() != policy.get()) engine.set_policy(policy);
+const PolicyPtr& PolicyFollower::policy(std::optional<double> bits_per_second) const {
+  const AdaptRow& row = bits_per_second ? table_.at(*bits_per_second) : table_.rows().front();
+  return policies_[static_cast<std::size_t>(&row - table_.rows().data())];
 }
 
 }  // namespace branchy

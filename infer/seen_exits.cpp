@@ -4,6 +4,15 @@
 
 namespace branchy {
 
+SeenExits::SeenExits(const SeenExits& other) : views_(other.views_), logits_(other.logits_) {
+  // Views of exits computed elsewhere have no logits, and the others' lie in order.
+  std::size_t next = 0;
+  for (ExitView& view : views_)
+    if (!view.logits.empty()) view.logits = logits_[next++];
+}
+
+SeenExits& SeenExits::operator=(const SeenExits& other) { return *this = SeenExits(other); }
+
 void SeenExits::clear() {
   views_.clear();
   logits_.clear();
@@ -20,12 +29,14 @@ void SeenExits::add(const Prediction& prediction) {
   views_.push_back({.prediction = prediction});
 }
 
-Prediction SeenExits::most_confident() const {
+std::vector<Prediction> SeenExits::predictions() const {
   std::vector<Prediction> predictions;
   predictions.reserve(views_.size());
   for (const ExitView& view : views_) predictions.push_back(view.prediction);
-  return branchy::most_confident(predictions);
+  return predictions;
 }
+
+Prediction SeenExits::most_confident() const { return branchy::most_confident(predictions()); }
 
 const Prediction* SeenExits::find(std::int64_t exit) const {
   for (const ExitView& view : views_)

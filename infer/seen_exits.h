@@ -12,6 +12,13 @@ namespace branchy {
 /// Exits come in rising order. Owns what its views show; they hold until the next change.
 class SeenExits {
  public:
+  SeenExits() = default;
+  SeenExits(const SeenExits& other);
+  SeenExits& operator=(const SeenExits& other);
+  SeenExits(SeenExits&&) noexcept = default;
+  SeenExits& operator=(SeenExits&&) noexcept = default;
+  ~SeenExits() = default;
+
   void clear();
   /// An exit computed here: its raw scores [classes] and its temperature.
   void add(std::int64_t exit, std::span<const float> logits, float temperature);
@@ -20,6 +27,8 @@ class SeenExits {
 
   [[nodiscard]] bool empty() const { return views_.empty(); }
   [[nodiscard]] std::span<const ExitView> views() const { return views_; }
+  /// What each exit says, shallowest first.
+  [[nodiscard]] std::vector<Prediction> predictions() const;
   /// The most confident exit, ties: the shallowest; Error when there is none.
   [[nodiscard]] Prediction most_confident() const;
   /// What exit `exit` says, or null when it was not computed.

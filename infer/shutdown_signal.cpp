@@ -73,6 +73,8 @@ ShutdownSignal::~ShutdownSignal() {
 
 bool ShutdownSignal::requested() const { return signals_seen.load() > 0; }
 
+int ShutdownSignal::descriptor() const { return wake_pipe[0]; }
+
 void ShutdownSignal::wait() const {
   while (!requested()) wait_for_wake();
 }

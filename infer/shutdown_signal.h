@@ -16,6 +16,8 @@ class ShutdownSignal {
 
   /// Whether a signal to stop has come.
   [[nodiscard]] bool requested() const;
+  /// Can be polled: readable from the first signal on.
+  [[nodiscard]] int descriptor() const;
   /// Blocks until one comes.
   void wait() const;
   /// Blocks until a signal to stop (false) or to reload (true) comes; several of the latter that

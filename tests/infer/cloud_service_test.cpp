@@ -290,9 +290,12 @@ class CloudClientTest : public CloudServiceTest {
   static CloudModel model() {
     return {.name = "net", .cut = "b1", .num_classes = 3, .num_exits = 3, .num_edge_exits = 2};
   }
+  static CloudClientOptions options(int port, CloudModel served) {
+    return {.url = {"127.0.0.1", port}, .model = std::move(served), .timeout = milliseconds(5000)};
+  }
   Result<CloudAnswer> ask() {
-    CloudClient client({"127.0.0.1", server_.port()}, model(), milliseconds(5000));
-    return client.infer_feature(Tensor::full({1, 4, 1, 1}, 0.5F), {});
+    CloudClient client(options(server_.port(), model()));
+    return client.infer(feature_question(model(), Tensor::full({1, 4, 1, 1}, 0.5F)));
   }
   void expect_failure(const Result<CloudAnswer>& answer, FailureKind kind, const char* text) {
     ASSERT_FALSE(answer.ok());
@@ -304,9 +307,10 @@ class CloudClientTest : public CloudServiceTest {
 };
 
 TEST_F(CloudClientTest, FeatureAndImageAreAnswered) {
-  CloudClient client({"127.0.0.1", server_.port()}, model(), milliseconds(5000));
-  const auto feature =
-      client.infer_feature(Tensor::full({1, 4, 1, 1}, 0.5F), {.text = "p-tar:0.8"});
+  CloudClient client(options(server_.port(), model()));
+  CloudQuestion question = feature_question(model(), Tensor::full({1, 4, 1, 1}, 0.5F));
+  question.policy = "p-tar:0.8";
+  const auto feature = client.infer(question);
   ASSERT_TRUE(feature.ok()) << feature.failure().text;
   EXPECT_EQ(feature->logits, (std::vector<float>{1, 5, 2}));
   EXPECT_EQ(feature->exit, 3);
@@ -316,7 +320,7 @@ TEST_F(CloudClientTest, FeatureAndImageAreAnswered) {
   EXPECT_EQ(string_parameter(backend_->seen.parameters, "policy"), "p-tar:0.8");
   EXPECT_EQ(fp32_values(backend_->seen.inputs.at(0)), std::vector<float>(4, 0.5F));
   backend_->exit = 1;
-  const auto image = client.infer_image({1, 3, 2, 2}, std::vector<std::uint8_t>(12, 7), {});
+  const auto image = client.infer(image_question({1, 3, 2, 2}, std::vector<std::uint8_t>(12, 7)));
   ASSERT_TRUE(image.ok()) << image.failure().text;
   EXPECT_EQ(image->exit, 1);
   EXPECT_EQ(client.describe()->inputs.size(), 5U);
@@ -324,12 +328,14 @@ TEST_F(CloudClientTest, FeatureAndImageAreAnswered) {
 }
 
 TEST_F(CloudClientTest, WhatTheEdgeSawTravelsAndMayBeTheAnswer) {
-  CloudClient client({"127.0.0.1", server_.port()}, model(), milliseconds(5000));
-  const std::vector<ExitView> seen = {{.prediction = {2, 7, 0.5F}}};
+  CloudClient client(options(server_.port(), model()));
   backend_->exit = 2;
   backend_->last_exit = 3;
   const std::vector<std::byte> code(5, std::byte{9});
-  const auto answer = client.infer_code(code, {.text = "p-tar:0.8", .seen = seen});
+  CloudQuestion question = code_question(model(), code);
+  question.policy = "p-tar:0.8";
+  question.seen = {{2, 7, 0.5F}};
+  const auto answer = client.infer(question);
   ASSERT_TRUE(answer.ok()) << answer.failure().text;
   EXPECT_EQ(answer->exit, 2);
   EXPECT_EQ(answer->last_exit, 3);
@@ -338,12 +344,11 @@ TEST_F(CloudClientTest, WhatTheEdgeSawTravelsAndMayBeTheAnswer) {
   EXPECT_EQ(int32_values(backend_->seen.inputs[1]), (std::vector<std::int32_t>{-1, 7}));
   EXPECT_EQ(fp32_values(backend_->seen.inputs[2]), (std::vector<float>{0, 0.5F}));
   backend_->exit = 1;
-  expect_failure(client.infer_code(code, {.text = "p-tar:0.8", .seen = seen}),
-                 FailureKind::kProtocol, "from exit 1");
+  expect_failure(client.infer(question), FailureKind::kProtocol, "from exit 1");
 }
 
 TEST_F(CloudClientTest, AProbeIsAsLongAsItsPadding) {
-  CloudClient client({"127.0.0.1", server_.port()}, model(), milliseconds(5000));
+  CloudClient client(options(server_.port(), model()));
   const auto bare = client.probe(0);
   const auto padded = client.probe(CloudClient::kMaxPadding);
   ASSERT_TRUE(bare.ok() && padded.ok());
@@ -361,13 +366,13 @@ TEST_F(CloudClientTest, BelievesNoWrongAnswer) {
   backend_->logits = {1, 2};
   expect_failure(ask(), FailureKind::kProtocol, "shape [1,2], expected [1,3]");
   backend_->failure = "internal";
-  expect_failure(ask(), FailureKind::kProtocol, "answered 500: internal error");
+  expect_failure(ask(), FailureKind::kFailed, "answered 500: internal error");
 }
 
 TEST_F(CloudClientTest, RefusalsCarryTheReason) {
   CloudModel other = model();
   other.name = "other";
-  CloudClient client({"127.0.0.1", server_.port()}, other, milliseconds(5000));
+  CloudClient client(options(server_.port(), other));
   const auto described = client.describe();
   ASSERT_FALSE(described.ok());
   EXPECT_THAT(described.failure().text, HasSubstr("answered 404"));
@@ -380,8 +385,8 @@ TEST_F(CloudClientTest, GarbageFromThePeerIsAValue) {
       socket.send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" +
                   header + "\r\n" + body);
     });
-    CloudClient client({"127.0.0.1", peer.port()}, model(), milliseconds(5000));
-    return client.infer_feature(Tensor::full({1, 4, 1, 1}, 0.5F), {});
+    CloudClient client(options(peer.port(), model()));
+    return client.infer(feature_question(model(), Tensor::full({1, 4, 1, 1}, 0.5F)));
   };
   expect_failure(ask_peer("<html>", ""), FailureKind::kProtocol, "not JSON");
   expect_failure(ask_peer("{}", ""), FailureKind::kProtocol, "outputs");

@@ -11,7 +11,7 @@
 #include "core/threads.h"
 #include "infer/cloud_service.h"
 #include "infer/codec_record.h"
-#include "infer/edge_engine.h"
+#include "infer/edge_pipeline.h"
 #include "infer/exit_costs.h"
 #include "infer/feature_coder.h"
 #include "infer/pixel_input.h"
@@ -111,14 +111,18 @@ class SplitPolicyTest : public testing::Test {
                                            service_->handler());
     server_->start();
   }
-  EdgeEngine engine(std::int64_t cut_exit, const std::string& policy, bool use_codec = true) {
+  std::unique_ptr<EdgePipeline> edge(std::int64_t cut_exit, const std::string& policy,
+                                     bool use_codec = true) {
     ServedModel model = edge_model(cut_exit);
-    auto cloud = std::make_unique<CloudClient>(HttpUrl{"127.0.0.1", server_->port()},
-                                               cloud_model_for(model), std::chrono::seconds(10));
-    return {std::move(model),
-            std::move(cloud),
-            {.policy = parse_policy(policy, 3), .cloud_only = false, .use_codec = use_codec},
-            [](const std::string& text) { ADD_FAILURE() << text; }};
+    CloudLinkOptions options;
+    options.client.url = {.host = "127.0.0.1", .port = server_->port()};
+    options.client.model = cloud_model_for(model);
+    options.client.timeout = std::chrono::seconds(10);
+    auto cloud = std::make_unique<CloudLink>(
+        std::move(options), [](const std::string& text) { ADD_FAILURE() << text; });
+    return std::make_unique<EdgePipeline>(
+        std::move(model), std::move(cloud),
+        EdgePipelineOptions{.engine = {.policy = parse_policy(policy, 3), .use_codec = use_codec}});
   }
   Tensor normalized(const Pixels& pixels) const {
     return normalize_pixels(pixels, network_->input_shape(), info_);
@@ -170,9 +174,9 @@ class SplitPolicyTest : public testing::Test {
   void expect_like_whole(std::int64_t cut_exit, const std::string& policy) {
     SCOPED_TRACE(policy + ", cut at exit " + std::to_string(cut_exit));
     const std::vector<SampleOutcome> expected = whole(policy);
-    EdgeEngine edge = engine(cut_exit, policy, false);
+    const auto edge = this->edge(cut_exit, policy, false);
     for (std::size_t i = 0; i < images_.size(); ++i) {
-      const EdgeOutcome outcome = edge.classify(images_[i]);
+      const EdgeOutcome outcome = edge->classify({.pixels = images_[i]});
       EXPECT_EQ(outcome.last_exit, expected[i].exit);
       EXPECT_EQ(outcome.prediction.exit, expected[i].answer.exit);
       EXPECT_EQ(outcome.prediction.label, expected[i].answer.label);
@@ -215,7 +219,7 @@ TEST_F(SplitPolicyTest, WithExitsBehindTheCutTheCloudGoesOnFromWhatTheEdgeSaw) {
         std::string("entropy:0.2,drop=0.9"), std::string("margin:0.05"), std::string("patience:2"),
         std::string("fixed:2"), "predictor:" + list + ",gamma=" + gamma})
     expect_like_whole(1, policy);
-  EXPECT_THROW(engine(1, "ensemble:0.9"), ConfigError) << "logits do not travel";
+  EXPECT_THROW((void)edge(1, "ensemble:0.9"), ConfigError) << "logits do not travel";
 }
 
 // The rule of Pacheco et al. by hand: not sure enough anywhere, then the most confident of all.
@@ -223,10 +227,10 @@ TEST_F(SplitPolicyTest, TheFallbackIsTheMostConfidentOfEdgeAndCloud) {
   const auto all = predictions();
   for (const std::int64_t cut_exit : {1, 2}) {
     serve(cut_exit);
-    EdgeEngine edge = engine(cut_exit, "p-tar:1", false);
+    const auto edge = this->edge(cut_exit, "p-tar:1", false);
     int num_fallback = 0;
     for (std::size_t i = 0; i < images_.size(); ++i) {
-      const EdgeOutcome outcome = edge.classify(images_[i]);
+      const EdgeOutcome outcome = edge->classify({.pixels = images_[i]});
       const Prediction* best = all[i].data();
       for (const Prediction& one : all[i])
         if (one.confidence > best->confidence) best = &one;
@@ -250,10 +254,11 @@ TEST_F(SplitPolicyTest, CodesTravelInsteadOfFeaturesAndLeaveEarlyExitsAsTheyWere
     info.cut = cut_name(2);
     FeatureCoder coder(attachments_.at(std::string(kCodecAttachment)), info);
     ExitRunner reference(Plan::lower(*network_, network_->whole()));
-    EdgeEngine coded = engine(2, policy), plain = engine(2, policy, false);
+    const auto coded = edge(2, policy), plain = edge(2, policy, false);
     int num_sent = 0;
     for (const Pixels& image : images_) {
-      const EdgeOutcome with = coded.classify(image), without = plain.classify(image);
+      const EdgeOutcome with = coded->classify({.pixels = image});
+      const EdgeOutcome without = plain->classify({.pixels = image});
       ASSERT_EQ(with.last_exit, without.last_exit);
       if (!with.from_cloud) {
         EXPECT_EQ(with.prediction.confidence, without.prediction.confidence);
@@ -283,9 +288,9 @@ TEST_F(SplitPolicyTest, ACodecOfAnotherCutIsRefused) {
 
 TEST_F(SplitPolicyTest, PoliciesThatCannotBeRunAreRefused) {
   serve(2);
-  EXPECT_THROW(engine(2, "oracle:0.9"), ConfigError);
+  EXPECT_THROW((void)edge(2, "oracle:0.9"), ConfigError);
   attachments_.clear();
-  EXPECT_THROW(engine(2, "predictor:0.9,gamma=0.5"), ConfigError);
+  EXPECT_THROW((void)edge(2, "predictor:0.9,gamma=0.5"), ConfigError);
 }
 
 TEST_F(SplitPolicyTest, TheModelsOwnPolicyServesWhereNoneIsAskedFor) {
@@ -484,8 +489,9 @@ TEST_F(SplitPolicyTest, AnOverflowFailsItsRequestAlone) {
 TEST_F(SplitPolicyTest, WhatTheCloudCannotAnswerIsDegradedToAnExitThatWasNotComputed) {
   ServedModel model = edge_model(2);
   const auto all = predictions();
-  EdgeEngine edge(std::move(model), nullptr, {.policy = parse_policy("fixed:3", 3)}, {});
-  const EdgeOutcome outcome = edge.classify(images_[0]);
+  EdgePipeline edge(std::move(model), nullptr, {.engine = {.policy = parse_policy("fixed:3", 3)}});
+  const EdgeOutcome outcome = edge.classify({.pixels = images_[0]});
+  EXPECT_EQ(outcome.reason, "no-cloud");
   EXPECT_TRUE(outcome.degraded);
   EXPECT_EQ(outcome.last_exit, 2);
   EXPECT_EQ(outcome.prediction.exit, all[0][1].confidence > all[0][0].confidence ? 2 : 1);
