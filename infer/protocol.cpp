@@ -274,10 +274,13 @@ json data_json(const WireTensor& tensor) {
     for (const std::string_view value : bytes_values(tensor)) list.push_back(value);
     return list;
   }
-  with_type(tensor.datatype, [&](auto value) {
-    for (std::size_t at = 0; at < tensor.bytes.size(); at += sizeof value) {
-      std::memcpy(&value, tensor.bytes.data() + at, sizeof value);
-      list.push_back(value);
+  with_type(tensor.datatype, [&](auto type) {
+    using Value = decltype(type);
+    // A byte that is neither 0 nor 1 must not become a bool by itself.
+    std::conditional_t<std::is_same_v<Value, bool>, std::uint8_t, Value> stored{};
+    for (std::size_t at = 0; at < tensor.bytes.size(); at += sizeof stored) {
+      std::memcpy(&stored, tensor.bytes.data() + at, sizeof stored);
+      list.push_back(static_cast<Value>(stored));
     }
   });
   return list;

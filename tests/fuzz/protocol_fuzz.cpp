@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "infer/edge_exit_report.h"
 #include "infer/protocol.h"
 #include "infer/request_check.h"
 
@@ -16,7 +17,15 @@ namespace {
 void require_consistent(const std::vector<branchy::WireTensor>& tensors) {
   for (const branchy::WireTensor& tensor : tensors) {
     const std::int64_t implied = branchy::implied_bytes(tensor.datatype, tensor.shape, tensor.name);
-    if (static_cast<std::size_t>(implied) != tensor.bytes.size()) std::abort();
+    const auto bytes = static_cast<std::int64_t>(tensor.bytes.size());
+    if (tensor.datatype == "BYTES") {
+      std::int64_t walked = implied;  // the lengths, and what they lead over
+      for (const std::string_view value : branchy::bytes_values(tensor))
+        walked += static_cast<std::int64_t>(value.size());
+      if (walked != bytes) std::abort();
+    } else if (implied != bytes) {
+      std::abort();
+    }
   }
 }
 
@@ -52,6 +61,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const branchy::InferRequest request = branchy::parse_infer_request(body, header, inputs);
     require_consistent(request.inputs);
     require_checked(request, {.name = "m", .inputs = inputs, .outputs = {}});
+    branchy::InferResponse answer;
+    answer.outputs = request.inputs;
+    (void)branchy::build_infer_response(answer, request);
   } catch (const branchy::HttpError&) {
   }
   try {
@@ -63,5 +75,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   } catch (const branchy::HttpError&) {
   }
   (void)branchy::parse_error_body(body);
+  try {
+    if (branchy::parse_edge_exits(body).empty()) std::abort();
+  } catch (const branchy::HttpError&) {
+  }
   return 0;
 }

@@ -38,7 +38,13 @@ TEST(ProtocolFuzz, MutatedMessagesAreParsedOrRefused) {
   coded.inputs.push_back(uint8_tensor("code@b1", {1, 5}, std::vector<std::uint8_t>{9, 0, 1, 2, 3}));
   coded.inputs.push_back(int32_tensor("edge_class", {1, 2}, std::vector<std::int32_t>{-1, 3}));
   coded.inputs.push_back(fp32_tensor("edge_confidence", {1, 2}, std::vector<float>{0, 0.5F}));
+  InferRequest words;
+  words.inputs.push_back(bytes_tensor("b", {2}, std::vector<std::string>{"ab", ""}));
+  words.outputs.push_back({"b", false, 3});
+  const std::string report = "-\n1=12,2=3";
   const std::vector<test::Bytes> seeds = {
+      seed(build_infer_request(words)),
+      {report.begin(), report.end()},
       seed(build_infer_request(coded)),
       seed(build_infer_request(request)),
       seed(build_infer_response(response, {})),

@@ -152,14 +152,16 @@ class CloudProcessTest : public testing::Test {
     [[nodiscard]] HttpUrl url() const { return {"127.0.0.1", port}; }
   };
 
-  /// `program` with `words` on a free port; ready when it returns.
-  Cloud start_cloud(const std::string& program, std::vector<std::string> words) {
+  /// `program` with `words` on `port`, 0 for a free one; ready when it returns.
+  Cloud start_cloud(const std::string& program, std::vector<std::string> words, int port = 0) {
     const std::string number = std::to_string(++num_clouds_);
     Cloud cloud{.process = nullptr, .log = directory_ / ("cloud" + number + ".log")};
     const auto port_file = directory_ / ("port" + number);
     words.insert(words.begin(), program);
-    for (const char* word : {"--port", "0", "--threads", "1", "--port-file"}) words.push_back(word);
-    words.push_back(port_file.string());
+    for (const std::string& word :
+         {std::string("--threads"), std::string("1"), std::string("--port"), std::to_string(port),
+          std::string("--port-file"), port_file.string()})
+      words.push_back(word);
     cloud.process = std::make_unique<ChildProcess>(words, cloud.log);
     const bool done =
         wait_until([&] { return std::filesystem::exists(port_file) || !cloud.process->running(); },

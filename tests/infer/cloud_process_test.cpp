@@ -8,6 +8,7 @@
 #include <fstream>
 #include <mutex>
 
+#include "tests/infer/certificates.h"
 #include "tests/infer/metrics_text.h"
 
 namespace branchy {
@@ -164,6 +165,45 @@ TEST_F(CloudProcess, AFullDiskForItsLogCostsTheLogAlone) {
   EXPECT_EQ(status_of(metrics, "/v2"), 404);
   cloud.process->signal(SIGTERM);
   EXPECT_EQ(cloud.process->wait(kProcessPatience), 0);
+}
+
+TEST_F(CloudProcess, WithoutItsTokenNothingIsComputedAndCertificatesAreReadAgain) {
+  const KnownModel model(version_file("1"), 0.05F);
+  const test::Certificate first = test::make_certificate(directory_, "first", "IP:127.0.0.1");
+  const test::Certificate second = test::make_certificate(directory_, "second", "IP:127.0.0.1");
+  const fs::path certificate = directory_ / "served.pem", key = directory_ / "served.key";
+  const auto serve = [&](const test::Certificate& one) {
+    fs::copy_file(one.certificate_file, certificate, fs::copy_options::overwrite_existing);
+    fs::copy_file(one.key_file, key, fs::copy_options::overwrite_existing);
+  };
+  serve(first);
+  std::ofstream(directory_ / "tokens") << "# edges\nsecret-1\nsecret-2\n";
+  fs::permissions(directory_ / "tokens", fs::perms::owner_read);
+  const fs::path metrics_port = directory_ / "metrics_port";
+  const Cloud cloud = start({"--models", models(), "--tls-cert", certificate.string(), "--tls-key",
+                             key.string(), "--token-file", (directory_ / "tokens").string(),
+                             "--metrics-port", "0", "--metrics-port-file", metrics_port.string()});
+  const auto ask = [&](const test::Certificate& trusted, const std::string& token) {
+    HttpUrl url = cloud.url();
+    url.tls = true;
+    HttpClient client(url, {.bearer_token = token, .ca_file = trusted.certificate_file});
+    const auto answer =
+        client.exchange(test::infer_http_request(0, "/v2/models/net/infer"), kProcessPatience);
+    return answer.ok() ? answer->response.status : 0;
+  };
+  EXPECT_EQ(ask(first, ""), 401);
+  EXPECT_EQ(ask(first, "secret-3"), 401);
+  EXPECT_EQ(ask(first, "secret-2"), 200);
+  EXPECT_EQ(ask(second, "secret-1"), 0) << "another certificate is not trusted";
+  serve(second);
+  reload(cloud, 1);
+  EXPECT_EQ(ask(second, "secret-1"), 200);
+  EXPECT_EQ(ask(first, "secret-1"), 0);
+  const HttpUrl metrics{"127.0.0.1", std::stoi(read_text(metrics_port))};
+  EXPECT_EQ(metric_value(body_of(metrics, "/metrics"),
+                         R"(branchy_requests_total{model="net",result="ok"})"),
+            2)
+      << "what came without its token was computed";
 }
 
 TEST_F(CloudProcess, WrongUseIsTwoAndAModelThatIsNoneIsOne) {

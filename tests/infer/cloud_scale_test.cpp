@@ -4,8 +4,10 @@
 
 #include <fstream>
 
+#include "tests/infer/certificates.h"
 #include "tests/infer/cloud_process.h"
 #include "tests/infer/loopback.h"
+#include "tests/infer/metrics_text.h"
 
 namespace branchy {
 namespace {
@@ -30,16 +32,6 @@ class CloudScale : public test::CloudProcessTest {
     }
   }
 
-  void make_certificate() {
-    ChildProcess openssl(
-        {kOpenssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-         "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1",
-         "-keyout", (directory_ / "key.pem").string(), "-out",
-         (directory_ / "certificate.pem").string()},
-        directory_ / "openssl.log");
-    ASSERT_EQ(openssl.wait(kProcessPatience), 0) << read_text(directory_ / "openssl.log");
-  }
-
   /// The configuration with this test's ports and paths; each of them must be there to be replaced.
   std::string rendered(int port, const Cloud& one, const Cloud& other) {
     std::string text = read_text(BRANCHY_NGINX_CONF);
@@ -53,7 +45,8 @@ class CloudScale : public test::CloudProcessTest {
         {"/run/nginx.pid", place + "/nginx.pid"},
         {"/var/log/nginx/error.log", place + "/error.log"},
         {"/var/log/nginx/access.log", place + "/access.log"},
-        {"/etc/branchy/", place + "/"},
+        {"/etc/branchy/certificate.pem", certificate_.certificate_file},
+        {"/etc/branchy/key.pem", certificate_.key_file},
         {"http {\n", temporary},
         {"listen 443 ssl;", "listen 127.0.0.1:" + std::to_string(port) + " ssl;"},
         {"server 127.0.0.1:8001", "server 127.0.0.1:" + std::to_string(one.port)},
@@ -87,20 +80,25 @@ class CloudScale : public test::CloudProcessTest {
     return nginx;
   }
 
-  HttpClientOptions client_options() {
-    return {.ca_file = (directory_ / "certificate.pem").string()};
-  }
+  HttpClientOptions client_options() { return {.ca_file = certificate_.certificate_file}; }
   int status(const std::string& path) {
     HttpClient client(url_, client_options());
     const auto answer = client.exchange({.target = path}, test::seconds(30));
     return answer.ok() ? answer->response.status : 0;
   }
 
+  /// Requests that a cloud has answered itself.
+  static double served_by(const Cloud& cloud) {
+    return test::metric_value(body_of(cloud.url(), "/metrics"),
+                              R"(branchy_requests_total{model="resnet44",result="ok"})");
+  }
+
   HttpUrl url_;
+  test::Certificate certificate_;
 };
 
 TEST_F(CloudScale, AKilledCloudCostsNoAnswer) {
-  make_certificate();
+  certificate_ = test::make_certificate(directory_, "nginx", "IP:127.0.0.1");
   const KnownModel model(directory_ / "model.safetensors", 0.05F);
   const std::vector<std::string> words = {"--model", (directory_ / "model.safetensors").string()};
   Cloud one = start_cloud(BRANCHY_CLOUD, words);
@@ -118,11 +116,18 @@ TEST_F(CloudScale, AKilledCloudCostsNoAnswer) {
   EXPECT_TRUE(load.wait_for_more(60));
   one.process->signal(SIGKILL);
   EXPECT_TRUE(load.wait_for_more(120)) << read_text(directory_ / "error.log");
+  // Again, with the other one: the first has come back where it was.
+  EXPECT_FALSE(one.process->running());
+  one = start_cloud(BRANCHY_CLOUD, words, one.port);
+  EXPECT_TRUE(wait_until([&] { return served_by(one) > 0; }, kProcessPatience))
+      << "nginx did not go back to it";
+  other.process->signal(SIGKILL);
+  EXPECT_TRUE(load.wait_for_more(120)) << read_text(directory_ / "error.log");
   load.stop();
   EXPECT_EQ(load.lost(), 0) << read_text(directory_ / "error.log");
   EXPECT_EQ(load.wrong(), 0);
-  other.process->signal(SIGTERM);
-  EXPECT_EQ(other.process->wait(kProcessPatience), 0);
+  one.process->signal(SIGTERM);
+  EXPECT_EQ(one.process->wait(kProcessPatience), 0);
   EXPECT_EQ(status("/v2/models/resnet44"), 503) << "no cloud is left, and nginx says so";
   nginx->signal(SIGTERM);
   EXPECT_EQ(nginx->wait(kProcessPatience), 0);
