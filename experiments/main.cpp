@@ -11,6 +11,7 @@
 #include "experiments/policy_agreement.h"
 #include "experiments/predictor_curve.h"
 #include "experiments/split_agreement.h"
+#include "experiments/split_command.h"
 #include "experiments/tables_command.h"
 #include "experiments/train_step.h"
 #include "infer/command_line.h"
@@ -28,6 +29,7 @@ int main(int argc, char** argv) {
   branchy::add_link_command(app);
   branchy::add_load_command(app);
   branchy::add_split_agreement_command(app);
+  branchy::add_split_command(app);
   branchy::add_tables_command(app);
   branchy::add_train_step_command(app);
   return branchy::run_command_line(app, argc, argv);
