@@ -30,10 +30,10 @@ class AnswerIsolation : public testing::Test {
     };
     save_part("edge", {0, cut, 1, 2});
     save_part("cloud", {0, model.network->whole().end_block, 3, 3});
-    write_synth_dataset(directory_ / "data", {.num_train = 50, .num_test = 97, .seed = 3});
+    write_synth_dataset(directory_ / "data", {.num_train = 50, .num_test = 100, .seed = 3});
     recorded_ = record_features(
         load_served_model(directory_ / "edge"), load_served_model(directory_ / "cloud"),
-        *open_dataset("cifar10:" + (directory_ / "data").string(), DatasetSplit::kTest), 97);
+        *open_dataset("cifar10:" + (directory_ / "data").string(), DatasetSplit::kTest), 100);
   }
 
   test::TemporaryDirectory directory_;
