@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <ctime>
 #include <deque>
 #include <map>
 #include <mutex>
@@ -50,6 +51,12 @@ InferResult http_failure(int status, const char* text) {
 BatchTimes wait_times(const Waiting& one, Clock::time_point ready, Clock::time_point taken) {
   const Clock::time_point begin = std::clamp(ready, one.since, taken);
   return {.batch_wait = begin - one.since, .queue = taken - begin, .compute = {}};
+}
+
+double thread_cpu_seconds() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
 std::vector<InferResult> compute(const Batch& batch) {
@@ -138,9 +145,11 @@ struct Batcher::Impl {
       one.task.done(one.task, http_failure(504, "too late: the time for this request has passed"),
                     wait_times(one, batch.ready, taken));
     if (batch.tasks.empty()) return;
-    if (options.on_batch) options.on_batch(std::ssize(batch.tasks), batch.rows);
+    const double cpu = thread_cpu_seconds();
     std::vector<InferResult> results = compute(batch);
     const Clock::duration took = Clock::now() - taken;
+    if (options.on_batch)
+      options.on_batch({std::ssize(batch.tasks), batch.rows, thread_cpu_seconds() - cpu});
     for (std::size_t i = 0; i < batch.tasks.size(); ++i) {
       Waiting& one = batch.tasks[i];
       BatchTimes times = wait_times(one, batch.ready, taken);

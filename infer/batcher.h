@@ -22,6 +22,12 @@ struct BatchTimes {
   Duration compute{};     ///< zero when it was not computed
 };
 
+/// What a batch was.
+struct BatchReport {
+  std::int64_t requests = 0, rows = 0;
+  double cpu_seconds = 0;  ///< of the worker's own thread
+};
+
 struct BatchTask {
   using Clock = std::chrono::steady_clock;
   using Done = std::function<void(BatchTask&, InferResult, const BatchTimes&)>;
@@ -57,8 +63,8 @@ class Batcher {
     std::chrono::microseconds wait{0};
     /// Run first on each worker, e.g. to set its number of OpenMP threads; may be empty.
     std::function<void()> on_worker_start = {};
-    /// Told each batch before it is computed, on its worker; may be empty.
-    std::function<void(std::int64_t requests, std::int64_t rows)> on_batch = {};
+    /// Told each batch that was computed before its answers are given, on its worker; may be empty.
+    std::function<void(const BatchReport&)> on_batch = {};
   };
 
   explicit Batcher(Options options);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <memory>
@@ -36,7 +37,7 @@ CloudServiceOptions service_options(const CloudCommandOptions& options) {
                               .log = log};
   service.batching.workers = options.workers;
   service.batching.queue_limit = options.queue;
-  service.batching.max_rows = options.max_batch;
+  service.batching.max_rows = std::min(options.batch_rows, options.max_batch);
   service.batching.wait = std::chrono::microseconds(options.batch_wait_us);
   // OpenMP's thread count belongs to the thread that sets it.
   service.batching.on_worker_start = [threads = options.num_threads()] {

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "core/threads.h"
 #include "infer/http_server_metrics.h"
 
 namespace branchy {
@@ -45,6 +46,8 @@ CloudMetrics::CloudMetrics(MetricsRegistry& registry, std::int64_t max_rows)
                                          doubling_buckets(static_cast<double>(max_rows)))),
       body_in_(body_bytes(registry, "in")),
       body_out_(body_bytes(registry, "out")),
+      compute_cpu_(registry.counter("branchy_compute_cpu_seconds_total",
+                                    "CPU time of computing models, of all threads.")),
       reloads_(reloads(registry, "ok")),
       failed_reloads_(reloads(registry, "failed")) {}
 
@@ -78,9 +81,11 @@ void CloudMetrics::count(const RequestRecord& record, const ModelMetrics& model)
   if (record.status < 400) total_.observe(stages.total());
 }
 
-void CloudMetrics::count_batch(std::int64_t requests, std::int64_t rows) const {
-  batch_requests_.observe(static_cast<double>(requests));
-  batch_rows_.observe(static_cast<double>(rows));
+void CloudMetrics::count_batch(const BatchReport& batch) const {
+  batch_requests_.observe(static_cast<double>(batch.requests));
+  batch_rows_.observe(static_cast<double>(batch.rows));
+  // OpenMP's threads share the work evenly, so the worker's own time stands for theirs.
+  compute_cpu_.add(batch.cpu_seconds * static_cast<double>(num_threads()));
 }
 
 void CloudMetrics::count_exits(const std::vector<std::int32_t>& exits, const ModelMetrics& model) {

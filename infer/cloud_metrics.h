@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "infer/batcher.h"
 #include "infer/edge_exit_report.h"
 #include "infer/http_server.h"
 #include "infer/metrics_registry.h"
@@ -34,7 +35,8 @@ class CloudMetrics {
   /// A request of an unknown model is counted under the model `""`.
   void count(const RequestRecord& record, const ModelMetrics& model) const;
   [[nodiscard]] std::shared_ptr<const ModelMetrics> unknown_model() const { return unknown_; }
-  void count_batch(std::int64_t requests, std::int64_t rows) const;
+  /// On the worker that computed it, whose number of threads it asks for.
+  void count_batch(const BatchReport& batch) const;
   /// Each row's exit.
   static void count_exits(const std::vector<std::int32_t>& exits, const ModelMetrics& model);
   void count_edge_exits(const EdgeExitCounts& counts);
@@ -49,7 +51,7 @@ class CloudMetrics {
   std::shared_ptr<const ModelMetrics> unknown_;
   HistogramMetric read_, batch_wait_, queue_, compute_, write_, total_, batch_rows_,
       batch_requests_;
-  CounterMetric body_in_, body_out_, reloads_, failed_reloads_;
+  CounterMetric body_in_, body_out_, compute_cpu_, reloads_, failed_reloads_;
 };
 
 }  // namespace branchy

@@ -65,8 +65,12 @@ void add_computing_options(CLI::App& app, CloudCommandOptions& options) {
                  "Batches computed at the same time; more than one needs --threads 1")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
-  app.add_option("--max-batch", options.max_batch,
-                 "Images computed together, of one request or several; larger requests: 400")
+  app.add_option("--max-batch", options.max_batch, "Images of a request; beyond: 400")
+      ->check(CLI::Range(1, 65536))
+      ->capture_default_str();
+  app.add_option("--batch-rows", options.batch_rows,
+                 "Images of several requests that are computed together, never more than "
+                 "--max-batch; 1: each request by itself")
       ->check(CLI::Range(1, 65536))
       ->capture_default_str();
   app.add_option("--batch-wait-us", options.batch_wait_us,

@@ -25,7 +25,8 @@ struct CloudCommandOptions {
   std::size_t queue = 256;
   std::size_t max_connections = 1024;
   std::uint64_t max_body_mib = 16;
-  std::int64_t max_batch = 64;
+  std::int64_t max_batch = 64;   ///< rows of a request
+  std::int64_t batch_rows = 16;  ///< rows of several requests together, at most `max_batch`
   std::int64_t batch_wait_us = 0;
   std::int64_t max_wait_ms = 0;  ///< 0: without limit
   std::int64_t drain_ms = 5000;

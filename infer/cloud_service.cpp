@@ -64,9 +64,7 @@ const WireTensor* find_output(const InferResponse& answer, std::string_view name
 CloudService::CloudService(CloudServiceOptions options)
     : options_(std::move(options)), metrics_(registry_, options_.batching.max_rows) {
   Batcher::Options batching = options_.batching;
-  batching.on_batch = [this](std::int64_t requests, std::int64_t rows) {
-    metrics_.count_batch(requests, rows);
-  };
+  batching.on_batch = [this](const BatchReport& batch) { metrics_.count_batch(batch); };
   batcher_ = std::make_unique<Batcher>(std::move(batching));
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <exception>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -142,9 +143,9 @@ int EdgeAnswer::respond_with_tensors() {
     answer.id = message_.id;
     respond_(message_response(build_infer_response(answer, message_)));
     return 200;
-  } catch (const HttpError& error) {  // an unknown output is wanted
-    respond_(error_response(error.status(), error.what()));
-    return error.status();
+  } catch (const std::exception&) {  // a confidence that is no number; the pipeline must not see it
+    respond_(error_response(500, "the model gave an answer that is no number"));
+    return 500;
   }
 }
 

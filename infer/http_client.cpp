@@ -168,8 +168,12 @@ void HttpClient::Impl::read(Parser& parser, Attempt& attempt, Clock::time_point 
   parser.body_limit(options.body_limit_bytes);
   parser.eager(true);
   while (!parser.is_done()) {
-    error_code error;
-    const std::size_t used = parser.put(asio::buffer(pending), error);
+    error_code error = http::error::need_more;
+    std::size_t used = 0;
+    // Beast asserts that it sees at least "0\r\n\r\n" of a last chunk.
+    if (pending.size() >= (parser.is_header_done() && parser.chunked() ? 5U : 1U)) {
+      used = parser.put(asio::buffer(pending), error);
+    }
     pending.erase(0, used);
     bytes_received += static_cast<std::int64_t>(used);
     attempt.answer_began = attempt.answer_began || used > 0;

@@ -16,8 +16,7 @@ struct HttpClientOptions {
   std::uint64_t body_limit_bytes = 16ULL << 20;  ///< of an answer, decoded; beyond: kProtocol
   std::string bearer_token = {};                 ///< sent as `Authorization: Bearer`; empty: none
   /// PEM file of the certificates that a server of `https://` must descend from; empty: those of
-  /// the system. Read at the first connection; a file that cannot be read is a ConfigError of the
-  /// constructor.
+  /// the system.
   std::string ca_file = {};
   bool accept_gzip = false;  ///< ask for compressed answers; they are decoded in any case
 };
@@ -33,6 +32,7 @@ struct HttpExchange {
 /// was lost; a request that met a kept connection closed by the peer is sent once more.
 class HttpClient {
  public:
+  /// Throws ConfigError when `ca_file` is needed and cannot be used.
   explicit HttpClient(HttpUrl url, HttpClientOptions options = {});
   ~HttpClient();
   HttpClient(const HttpClient&) = delete;
@@ -40,7 +40,8 @@ class HttpClient {
 
   [[nodiscard]] const HttpUrl& url() const;
   /// Sends and waits for the answer of any status. `timeout` bounds everything together: name
-  /// look-up, connecting, sending, and the last byte of the answer.
+  /// look-up, connecting (TLS too), sending, and the last byte of the answer. A certificate that is
+  /// not trusted is kRefused. Throws Error for a header field with a line break.
   [[nodiscard]] Result<HttpExchange> exchange(const HttpRequest& request,
                                               std::chrono::milliseconds timeout);
   /// Closes the connection; the next request opens another.

@@ -18,6 +18,9 @@ using boost::system::error_code;
 using Refusal = HttpRequestReader::Refusal;
 using Message = http::request<http::string_body>;
 
+// Beast asserts that it sees no less of a last chunk, and each rest of chunks has as many bytes.
+constexpr std::size_t kLeastOfChunks = std::string_view("0\r\n\r\n").size();
+
 std::optional<Refusal> check_framing(const Message& message) {
   const auto lengths = message.count(http::field::content_length);
   const auto codings = message.count(http::field::transfer_encoding);
@@ -120,7 +123,9 @@ HttpRequestReader::~HttpRequestReader() = default;
 std::size_t HttpRequestReader::read(std::string_view bytes) {
   Impl& impl = *impl_;
   std::size_t used = 0;
-  while (!impl.refusal && !impl.parser.is_done()) {
+  while (!impl.refusal && !impl.parser.is_done() && used < bytes.size()) {
+    const bool between_chunks = impl.has_header && impl.parser.chunked();
+    if (between_chunks && bytes.size() - used < kLeastOfChunks) break;
     error_code error;
     used += impl.parser.put(asio::buffer(bytes.substr(used)), error);
     if (error == http::error::need_more) {
@@ -135,7 +140,7 @@ std::size_t HttpRequestReader::read(std::string_view bytes) {
     const bool header_ended = impl.parser.is_header_done() && !impl.has_header;
     if (header_ended) impl.take_header();
     if (impl.parser.is_done()) impl.request.body = std::move(impl.parser.get().body());
-    if (header_ended || used == bytes.size()) break;
+    if (header_ended) break;
   }
   return used;
 }

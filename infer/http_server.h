@@ -40,8 +40,10 @@ struct HttpServerOptions {
   std::chrono::milliseconds handshake_timeout{10000};  ///< TLS
   std::chrono::milliseconds header_timeout{10000};
   std::chrono::milliseconds read_timeout{30000};  ///< whole body
-  /// A body must come at this rate, after five seconds of grace.
+  /// A body must come at this rate, but for `body_grace`: its time is the grace and a second for
+  /// each so many bytes that have come.
   std::uint64_t min_bytes_per_second = 1024;
+  std::chrono::milliseconds body_grace{5000};
   std::chrono::milliseconds request_timeout{35000};  ///< header and body together
   std::chrono::milliseconds write_timeout{30000};    ///< one answer, or one part of a stream
   /// PEM files: chain with the server's certificate first, and its key. Both, or none for plain

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <exception>
 #include <utility>
 
@@ -14,7 +15,6 @@ namespace branchy::detail {
 namespace {
 
 constexpr std::chrono::milliseconds kLingerTimeout{2000};
-constexpr std::chrono::seconds kBodyGrace{5};
 constexpr std::size_t kJoinedBytes = 16 << 10;        // up to here a copy is cheaper than a packet
 constexpr std::size_t kQuickEncodeBytes = 256 << 10;  // some milliseconds of the I/O thread
 using Status = SocketChannel::Status;
@@ -206,7 +206,7 @@ void HttpSession::watch_body() {
   const auto earned = std::chrono::milliseconds(reader_->body_bytes() * 1000 / rate);
   set_deadline(std::min({body_began_ + options.read_timeout,
                          reader_->request().arrived + options.request_timeout,
-                         body_began_ + kBodyGrace + earned}));
+                         body_began_ + options.body_grace + earned}));
 }
 
 void HttpSession::on_request() {
@@ -365,14 +365,12 @@ void HttpSession::on_sent_all() {
 // A close with unread bytes resets the connection, and the peer may lose the answer: so what it
 // still sends is read and dropped for a while.
 void HttpSession::linger() {
-  for (;;) {
-    if (socket_.descriptor() < 0) return;
-    const ssize_t got =
-        ::recv(socket_.descriptor(), server_.scratch.data(), server_.scratch.size(), MSG_DONTWAIT);
-    if (got > 0) continue;
-    if (got == 0 || (errno != EAGAIN && errno != EINTR)) return close();
-    return wait(IoSocket::Event::kReadable, &HttpSession::linger);
-  }
+  if (socket_.descriptor() < 0) return;
+  // Once a turn of the loop: a peer that sends fast must not keep it from the others.
+  const ssize_t got =
+      ::recv(socket_.descriptor(), server_.scratch.data(), server_.scratch.size(), MSG_DONTWAIT);
+  if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) return close();
+  wait(IoSocket::Event::kReadable, &HttpSession::linger);
 }
 
 }  // namespace branchy::detail

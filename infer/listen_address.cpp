@@ -21,7 +21,8 @@ ListenAddress parse_listen_address(std::string_view text, std::string_view place
   const std::string_view digits = text.substr(colon + 1);
   const bool in_brackets = host.size() > 2 && host.front() == '[' && host.back() == ']';
   if (in_brackets) host = host.substr(1, host.size() - 2);
-  if (host.empty() || (!in_brackets && host.find(':') != std::string_view::npos)) reject();
+  if (host.empty() || (!in_brackets && host.find_first_of(":[]") != std::string_view::npos))
+    reject();
   ListenAddress address{.host = std::string(host)};
   const char* end = digits.data() + digits.size();
   const auto [stop, error] = std::from_chars(digits.data(), end, address.port);

@@ -1,8 +1,11 @@
 #include "infer/model.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <string>
 
+#include "core/buffer_pool.h"
 #include "infer/feature_coder.h"
 
 namespace branchy {
@@ -17,7 +20,9 @@ std::int64_t ServedModel::num_edge_exits() const {
                        [this](std::int64_t depth) { return depth <= cut_blocks; });
 }
 
-ServedModel load_served_model(const std::filesystem::path& path) {
+namespace {
+
+ServedModel lower_model(const std::filesystem::path& path) {
   const LoadedModel loaded = load_model(path);
   const MultiExitNetwork& network = *loaded.network;
   ServedModel model;
@@ -37,6 +42,17 @@ ServedModel load_served_model(const std::filesystem::path& path) {
     model.feature_shape = network.feature_shape(model.cut_blocks);
     require_codec_cut(loaded.info, loaded.attachments, loaded.info.cut);
   }
+  return model;
+}
+
+}  // namespace
+
+ServedModel load_served_model(const std::filesystem::path& path) {
+  ServedModel model = lower_model(path);
+  // The network as it was loaded is gone, but the pool and the allocator keep its memory for more
+  // of the same size, which will not come: of MobileNetV2 9 MiB.
+  buffer_pool::trim();
+  ::malloc_trim(0);
   return model;
 }
 

@@ -22,7 +22,7 @@ struct ExportCommand {
   std::filesystem::path out;
   std::int64_t cut = 0;
   std::string cut_after;
-  bool suffix_only = false, whole = false, no_codec = false;
+  bool suffix_only = false, full_edge = false, whole = false, no_codec = false;
 };
 
 /// Number of trunk blocks on the edge.
@@ -53,11 +53,12 @@ void export_whole(const ExportCommand& c, LoadedModel& model) {
              model.network->num_exits(), std::filesystem::file_size(file));
 }
 
-/// The edge gets the predictor and the codec's encoder, the cloud the decoder.
-void divide(const Attachments& attachments, Attachments& edge, Attachments& cloud) {
+/// The edge gets the predictor and the codec's encoder, the cloud the decoder. An edge that can go
+/// on by itself gets both: what it goes on from is what the cloud would.
+void divide(const Attachments& attachments, bool full_edge, Attachments& edge, Attachments& cloud) {
   for (const auto& [name, attachment] : attachments) {
     if (name == kCodecAttachment) {
-      edge.emplace(name, Attachment{attachment.network, encoder_part()});
+      edge.emplace(name, full_edge ? attachment : Attachment{attachment.network, encoder_part()});
       cloud.emplace(name, Attachment{attachment.network, decoder_part()});
     } else {
       edge.emplace(name, attachment);
@@ -72,8 +73,10 @@ std::string describe(const ModelInfo& info, const Attachments& attachments) {
   for (const auto& [name, attachment] : attachments) {
     if (name != kCodecAttachment) {
       text += ", " + name;
+    } else if (attachment.part == encoder_part()) {
+      text += ", encoder";
     } else {
-      text += attachment.part == encoder_part() ? ", encoder" : ", decoder";
+      text += attachment.part == decoder_part() ? ", decoder" : ", codec";
     }
   }
   return text;
@@ -114,20 +117,22 @@ void run(const ExportCommand& c) {
   make_out_folder(c.out);
   ModelInfo cloud = edge;
   edge.part = {.first_block = 0, .end_block = blocks, .first_exit = 1, .last_exit = edge_exits};
+  if (c.full_edge) edge.part = whole;
   cloud.part = {.first_block = c.suffix_only ? blocks : 0,
                 .end_block = whole.end_block,
                 .first_exit = edge_exits + 1,
                 .last_exit = whole.last_exit};
   Attachments edge_attachments, cloud_attachments;
-  divide(model.attachments, edge_attachments, cloud_attachments);
+  divide(model.attachments, c.full_edge, edge_attachments, cloud_attachments);
   save_model(c.out / "edge.safetensors", network, edge, edge_attachments);
   save_model(c.out / "cloud.safetensors", network, cloud, cloud_attachments);
   const Shape feature = network.feature_shape(blocks);
   fmt::print("cut after {} ({} float32 values, {} bytes a sample)\n", edge.cut, feature.size(),
              4 * feature.size());
-  fmt::print("{}: blocks up to {}, exits 1 to {}{}, {} bytes\n",
-             (c.out / "edge.safetensors").string(), edge.cut, edge_exits,
-             describe(edge, edge_attachments),
+  const std::string edge_blocks =
+      c.full_edge ? "all blocks (to go on without the cloud)" : "blocks up to " + edge.cut;
+  fmt::print("{}: {}, exits 1 to {}{}, {} bytes\n", (c.out / "edge.safetensors").string(),
+             edge_blocks, edge.part.last_exit, describe(edge, edge_attachments),
              std::filesystem::file_size(c.out / "edge.safetensors"));
   fmt::print("{}: {}, exits {} to {}{}, {} bytes\n", (c.out / "cloud.safetensors").string(),
              c.suffix_only ? "the blocks behind it" : "all blocks", edge_exits + 1, whole.last_exit,
@@ -157,6 +162,10 @@ void add_export_command(CLI::App& app) {
   auto* suffix_only = command_app->add_flag(
       "--suffix-only", command->suffix_only,
       "Leave the trunk before the cut out of the cloud file (it then takes features only)");
+  auto* full_edge = command_app->add_flag(
+      "--full-edge", command->full_edge,
+      "Put the network behind the cut into the edge file too, so that branchy-edge can go on by "
+      "itself when the cloud is slow (--hedge-ms) or away");
   command_app->add_flag("--no-codec", command->no_codec,
                         "Leave the model's codec out: features travel as float32");
   command_app
@@ -164,7 +173,8 @@ void add_export_command(CLI::App& app) {
                  "Write model.safetensors instead: the whole network without the training state")
       ->excludes(cut)
       ->excludes(cut_after)
-      ->excludes(suffix_only);
+      ->excludes(suffix_only)
+      ->excludes(full_edge);
   command_app->callback([command] { run(*command); });
 }
 

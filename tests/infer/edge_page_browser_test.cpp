@@ -37,8 +37,8 @@ class EdgePageBrowser : public testing::Test {
     start_edge({});
   }
 
-  std::unique_ptr<test::ChildProcess> start(std::vector<std::string> words,
-                                            const std::string& name, int& port) {
+  std::unique_ptr<test::ChildProcess> start(std::vector<std::string> words, const std::string& name,
+                                            int& port) {
     const auto port_file = directory_ / (name + ".port");
     for (const std::string& word : {std::string("--threads"), std::string("1"),
                                     std::string("--port-file"), port_file.string()})
@@ -46,17 +46,20 @@ class EdgePageBrowser : public testing::Test {
     auto child = std::make_unique<test::ChildProcess>(std::move(words), directory_ / name);
     const bool ready = test::wait_until(
         [&] { return std::filesystem::exists(port_file) || !child->running(); }, 60s);
-    if (!ready || !child->running())
-      throw std::runtime_error(test::read_text(directory_ / name));
+    if (!ready || !child->running()) throw std::runtime_error(test::read_text(directory_ / name));
     port = std::stoi(test::read_text(port_file));
     return child;
   }
   void start_edge(const std::vector<std::string>& options) {
-    std::vector<std::string> words{
-        BRANCHY_EDGE,  "--model",   models_.file("edge").string(),
-        "--cloud",     "http://127.0.0.1:" + std::to_string(cloud_port_),
-        "--threshold", "0.32,0.42",       "--listen",
-        "127.0.0.1:0"};
+    std::vector<std::string> words{BRANCHY_EDGE,
+                                   "--model",
+                                   models_.file("edge").string(),
+                                   "--cloud",
+                                   "http://127.0.0.1:" + std::to_string(cloud_port_),
+                                   "--threshold",
+                                   "0.32,0.42",
+                                   "--listen",
+                                   "127.0.0.1:0"};
     words.insert(words.end(), options.begin(), options.end());
     edge_.reset();
     std::filesystem::remove(directory_ / "edge.port");
@@ -84,12 +87,17 @@ class EdgePageBrowser : public testing::Test {
 
   /// Lets Chromium load the page and wait some seconds of its own, fast clock.
   test::Outcome browse(const std::vector<std::string>& options) const {
-    std::vector<std::string> words{
-        BRANCHY_CHROMIUM, "--headless",   "--no-sandbox",
-        "--disable-gpu",  "--no-first-run", "--disable-dev-shm-usage",
-        "--disable-background-networking", "--enable-logging=stderr",
-        "--hide-scrollbars", "--user-data-dir=" + (directory_ / "profile").string(),
-        "--virtual-time-budget=6000"};
+    std::vector<std::string> words{BRANCHY_CHROMIUM,
+                                   "--headless",
+                                   "--no-sandbox",
+                                   "--disable-gpu",
+                                   "--no-first-run",
+                                   "--disable-dev-shm-usage",
+                                   "--disable-background-networking",
+                                   "--enable-logging=stderr",
+                                   "--hide-scrollbars",
+                                   "--user-data-dir=" + (directory_ / "profile").string(),
+                                   "--virtual-time-budget=6000"};
     words.insert(words.end(), options.begin(), options.end());
     words.push_back("http://127.0.0.1:" + std::to_string(edge_port_) + "/");
     return test::run_program(std::move(words), directory_ / "chromium");

@@ -79,8 +79,8 @@ class EdgeServiceTest : public testing::Test {
                                                      .retries = 0},
                                     nullptr);
     start("edge", std::move(link),
-          {.engine = {.policy = std::make_shared<MaxProbabilityPolicy>(
-                          ExitThresholds(thresholds_, 2))},
+          {.engine = {.policy =
+                          std::make_shared<MaxProbabilityPolicy>(ExitThresholds(thresholds_, 2))},
            .queue = 2});
   }
   void start(const std::string& file, std::unique_ptr<CloudLink> cloud,

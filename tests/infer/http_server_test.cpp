@@ -8,6 +8,7 @@
 #include <mutex>
 #include <vector>
 
+#include "infer/content_encoding.h"
 #include "infer/http_client.h"
 #include "tests/infer/loopback.h"
 #include "tests/support/expect_error.h"
@@ -226,6 +227,183 @@ TEST_F(HttpServerTest, StopClosesStragglersAtTheLimit) {
   server_->stop(milliseconds(200));
   EXPECT_LT(std::chrono::steady_clock::now() - start, milliseconds(5000));
   EXPECT_EQ(straggler.read_all(), "");
+}
+
+TEST_F(HttpServerTest, WrongOrMissingTokensComputeNothing) {
+  std::atomic<int> num_computed{0};
+  server_ = std::make_unique<HttpServer>(
+      HttpServerOptions{.tokens = {"one", "two"}},
+      [](const HttpRequest& request) -> std::optional<HttpResponse> {
+        if (is_health_path(request.path())) return json_response("{}");
+        return std::nullopt;
+      },
+      [&](const HttpRequest&, const Responder& respond) {
+        num_computed.fetch_add(1);
+        respond({});
+      });
+  server_->start();
+  // The body never comes: it is not waited for.
+  for (const char* field :
+       {"", "Authorization: Bearer three\r\n", "Authorization: Basic one\r\n"}) {
+    const RawSocket socket = connect();
+    socket.send("POST / HTTP/1.1\r\nHost: x\r\n" + std::string(field) +
+                "Content-Length: 1000\r\n\r\n");
+    const std::string answer = socket.read_all();
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 401"));
+    EXPECT_THAT(answer, HasSubstr("\r\nWWW-Authenticate: Bearer"));
+  }
+  EXPECT_EQ(num_computed, 0);
+  HttpClient open(url());
+  const auto health = open.exchange({.target = "/v2/health/live"}, milliseconds(5000));
+  EXPECT_EQ(health->response.status, 200);
+  for (const char* token : {"one", "two"}) {
+    HttpClient client(url(), {.bearer_token = token});
+    EXPECT_EQ(client.exchange({.method = "POST"}, milliseconds(5000))->response.status, 200);
+  }
+  EXPECT_EQ(num_computed, 2);
+}
+
+TEST_F(HttpServerTest, DecodesBodiesBeforeTheHandler) {
+  serve({.body_limit_bytes = 100'000});
+  // What encode_answer() makes serves as a compressed request.
+  HttpResponse packed{.headers = {{"Content-Type", "text/plain"}},
+                      .body = std::string(50'000, 'x')};
+  encode_answer({ContentCoding::kGzip, true}, packed);
+  HttpClient client(url());
+  const auto send = [&](std::string coding, std::string body) {
+    const auto result = client.exchange({.method = "POST",
+                                         .headers = {{"Content-Encoding", std::move(coding)}},
+                                         .body = std::move(body)},
+                                        milliseconds(10000));
+    EXPECT_TRUE(result.ok()) << (result.ok() ? "" : result.failure().text);
+    return result.ok() ? result->response : HttpResponse{.status = 0};
+  };
+  EXPECT_EQ(send("gzip", packed.body).body, std::string(50'000, 'x'));
+  EXPECT_EQ(send("identity", "plain").body, "plain");
+  EXPECT_EQ(send("gzip", packed.body.substr(0, packed.body.size() - 1)).status, 400);
+  EXPECT_EQ(send("gzip", "").status, 400);
+  EXPECT_EQ(send("br", "x").status, 415);
+  EXPECT_EQ(send("gzip, gzip", packed.body).status, 415);
+  HttpResponse bomb{.headers = {{"Content-Type", "text/plain"}}, .body = std::string(100'001, 'x')};
+  encode_answer({ContentCoding::kGzip, true}, bomb);
+  EXPECT_LT(bomb.body.size(), 1000);
+  EXPECT_EQ(send("gzip", bomb.body).status, 413);
+}
+
+TEST_F(HttpServerTest, EncodesAnswersForClientsThatAsk) {
+  server_ = std::make_unique<HttpServer>(HttpServerOptions{}, HttpServer::QuickHandler(),
+                                         [](const HttpRequest&, const Responder& respond) {
+                                           respond(json_response(std::string(50'000, ' ')));
+                                         });
+  server_->start();
+  HttpClient plain(url());
+  HttpClient gzip(url(), {.accept_gzip = true});
+  const auto large = plain.exchange({}, milliseconds(5000));
+  const auto small = gzip.exchange({}, milliseconds(5000));
+  EXPECT_EQ(large->response.body, small->response.body);
+  EXPECT_GT(large->bytes_received, 50'000);
+  EXPECT_LT(small->bytes_received, 1000);
+  EXPECT_EQ(find_header(small->response.headers, "Vary"), "Accept-Encoding");
+}
+
+TEST_F(HttpServerTest, RefusesSmugglingAndServesNothingAfterIt) {
+  serve({});
+  const RawSocket socket = connect();
+  socket.send(
+      "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n"
+      "0\r\n\r\nGET /quick HTTP/1.1\r\nHost: x\r\n\r\n");
+  const std::string answer = socket.read_all();
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 400"));
+  EXPECT_EQ(answer.find("HTTP/1.1 ", 1), std::string::npos);
+}
+
+TEST_F(HttpServerTest, HundredsOfPipelinedRequestsAreAnsweredInOrder) {
+  serve({});
+  const RawSocket socket = connect();
+  std::thread sender([&] {
+    std::string all;
+    for (int i = 0; i < 500; ++i) {
+      const std::string body = std::to_string(10'000 + i);
+      all.append(i % 3 == 0 ? "POST /quick" : "POST /")
+          .append(" HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n")
+          .append(body);
+    }
+    socket.send(all + "GET /quick HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  });
+  const std::string answers = socket.read_all();
+  sender.join();
+  std::size_t at = 0;
+  for (int i = 0; i < 500; ++i) {
+    at = answers.find("\r\n\r\n", at);
+    ASSERT_NE(at, std::string::npos) << i;
+    at += 4;
+    const std::string expected = i % 3 == 0 ? "{}" : std::to_string(10'000 + i);
+    ASSERT_EQ(answers.substr(at, expected.size()), expected) << i;
+  }
+}
+
+TEST_F(HttpServerTest, ATricklingBodyIsCutOffByTheRequestsDeadline) {
+  serve({.read_timeout = milliseconds(30000), .request_timeout = milliseconds(300)});
+  const RawSocket socket = connect();
+  socket.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n");
+  const auto start = std::chrono::steady_clock::now();
+  std::thread trickle([&] {
+    for (int i = 0; i < 40; ++i) {
+      socket.send("x");
+      std::this_thread::sleep_for(milliseconds(20));
+    }
+  });
+  EXPECT_EQ(socket.read_all(), "");
+  EXPECT_LT(std::chrono::steady_clock::now() - start, milliseconds(3000));
+  trickle.join();
+}
+
+TEST_F(HttpServerTest, ABodyMustComeAtTheLeastRate) {
+  serve({.min_bytes_per_second = 10'000, .body_grace = milliseconds(300)});
+  const auto upload = [&](std::size_t step) {  // every 20 ms, for a second at most
+    const RawSocket socket = connect();
+    socket.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 40000\r\n\r\n");
+    for (std::size_t i = 0; i < 50 && i * step < 40'000; ++i) {
+      socket.send(std::string(step, 'x'));
+      std::this_thread::sleep_for(milliseconds(20));
+    }
+    return socket.read_until("\r\n\r\n").starts_with("HTTP/1.1 200");
+  };
+  EXPECT_TRUE(upload(2000));  // up to 100 kB/s, 400 ms in all: past the grace, but fast enough
+  EXPECT_FALSE(upload(40));   // up to 2 kB/s
+}
+
+TEST_F(HttpServerTest, CountsWhatItDoes) {
+  serve({.max_connections = 2});
+  const HttpServer::Stats before = server_->stats();
+  EXPECT_EQ(before.requests, 0);
+  HttpClient client(url());
+  EXPECT_EQ(post(client, "/", std::string(1000, 'x')).status, 200);
+  EXPECT_EQ(post(client, "/throw", "").status, 500);
+  const RawSocket second = connect();
+  second.send("nonsense\r\n\r\n");
+  EXPECT_THAT(second.read_until("}"), StartsWith("HTTP/1.1 400"));
+  const RawSocket third = connect();
+  EXPECT_THAT(third.read_until("}"), StartsWith("HTTP/1.1 503"));
+  const HttpServer::Stats stats = server_->stats();
+  EXPECT_EQ(stats.requests, 2);
+  EXPECT_EQ(stats.responses[2], 1);
+  EXPECT_EQ(stats.responses[4], 1);
+  EXPECT_EQ(stats.responses[5], 2);
+  EXPECT_EQ(stats.connections_accepted, 2);
+  EXPECT_EQ(stats.connections_refused, 1);
+  EXPECT_GE(stats.connections_open, 1);
+  EXPECT_GT(stats.bytes_in, 1000);
+  EXPECT_GT(stats.bytes_out, 1000);
+}
+
+TEST_F(HttpServerTest, HeadTellsTheLengthAndKeepsTheConnection) {
+  serve({});
+  const RawSocket socket = connect();
+  socket.send("HEAD /quick HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_THAT(socket.read_until("\r\n\r\n"), HasSubstr("Content-Length: 2\r\n"));
+  socket.send("\r\nGET http://x/quick HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_THAT(socket.read_until("{}"), StartsWith("HTTP/1.1 200"));
 }
 
 TEST_F(HttpServerTest, StopsUnderLoad) {

@@ -93,6 +93,9 @@ class SplitPolicyTest : public testing::Test {
     if (codec != attachments.end()) codec->second.part = encoder_part();
     return served({0, network_->exit(exit).after_block, 1, exit}, cut_name(exit), attachments);
   }
+  ServedModel full_edge_model(std::int64_t exit) {
+    return served(network_->whole(), cut_name(exit), attachments_);
+  }
   ServedModel cloud_model(std::int64_t exit) {
     Attachments attachments;
     const auto codec = attachments_.find(std::string(kCodecAttachment));
@@ -185,6 +188,22 @@ class SplitPolicyTest : public testing::Test {
       EXPECT_EQ(outcome.from_cloud, expected[i].exit > cut_exit);
       EXPECT_FALSE(outcome.degraded);
     }
+    expect_like_whole_alone(cut_exit, policy, expected);
+  }
+  /// An edge file that holds the rest too, and nobody to ask.
+  void expect_like_whole_alone(std::int64_t cut_exit, const std::string& policy,
+                               const std::vector<SampleOutcome>& expected) {
+    EdgePipeline alone(full_edge_model(cut_exit), nullptr,
+                       {.engine = {.policy = parse_policy(policy, 3), .use_codec = false}});
+    for (std::size_t i = 0; i < images_.size(); ++i) {
+      const EdgeOutcome outcome = alone.classify({.pixels = images_[i]});
+      EXPECT_EQ(outcome.last_exit, expected[i].exit);
+      EXPECT_EQ(outcome.prediction.exit, expected[i].answer.exit);
+      EXPECT_EQ(outcome.prediction.label, expected[i].answer.label);
+      EXPECT_EQ(outcome.prediction.confidence, expected[i].answer.confidence);
+      EXPECT_EQ(outcome.dropped, expected[i].dropped);
+      EXPECT_FALSE(outcome.from_cloud || outcome.degraded);
+    }
   }
 
   test::TemporaryDirectory directory_;
@@ -255,10 +274,14 @@ TEST_F(SplitPolicyTest, CodesTravelInsteadOfFeaturesAndLeaveEarlyExitsAsTheyWere
     FeatureCoder coder(attachments_.at(std::string(kCodecAttachment)), info);
     ExitRunner reference(Plan::lower(*network_, network_->whole()));
     const auto coded = edge(2, policy), plain = edge(2, policy, false);
+    EdgePipeline alone(full_edge_model(2), nullptr,
+                       {.engine = {.policy = parse_policy(policy, 3)}});
     int num_sent = 0;
     for (const Pixels& image : images_) {
       const EdgeOutcome with = coded->classify({.pixels = image});
       const EdgeOutcome without = plain->classify({.pixels = image});
+      const EdgeOutcome here = alone.classify({.pixels = image});
+      EXPECT_EQ(here.prediction, with.prediction) << "the rest here goes through the codec too";
       ASSERT_EQ(with.last_exit, without.last_exit);
       if (!with.from_cloud) {
         EXPECT_EQ(with.prediction.confidence, without.prediction.confidence);

@@ -94,6 +94,20 @@ class ExportCommandTest : public ::testing::Test {
   test::TemporaryDirectory folder_;
 };
 
+TEST_F(ExportCommandTest, AFullEdgeHoldsTheNetworkAndKnowsTheCut) {
+  const Outcome outcome = run_export("split", {"--full-edge"});
+  ASSERT_EQ(outcome.code, 0) << outcome.error;
+  const ServedModel whole = load_served_model(folder_ / "model.safetensors");
+  const ServedModel edge = load_served_model(folder_ / "split" / "edge.safetensors");
+  const ServedModel cloud = load_served_model(folder_ / "split" / "cloud.safetensors");
+  EXPECT_EQ(edge.info.part, whole.info.part);
+  EXPECT_EQ(edge.info.cut, cloud.info.cut);
+  EXPECT_EQ(edge.num_edge_exits(), 2);
+  FeatureCoder coder(*edge.attachment(kCodecAttachment), edge.info);
+  EXPECT_TRUE(coder.can_encode() && coder.can_decode());
+  expect_one_line(run_export("split", {"--full-edge", "--whole"}), 2, {"--whole"});
+}
+
 TEST_F(ExportCommandTest, EachSideCarriesWhatItNeeds) {
   const Outcome outcome = run_export("split");
   ASSERT_EQ(outcome.code, 0) << outcome.error;
