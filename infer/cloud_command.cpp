@@ -86,7 +86,8 @@ ModelRepository repository_of(const CloudCommandOptions& options) {
 }
 
 // What cannot be read again stays as it was.
-void reload(ModelRepository& repository, CloudService& service, HttpServer& server, bool tls) {
+void reload(const CloudCommandOptions& options, ModelRepository& repository, CloudService& service,
+            HttpServer& server) {
   bool good = true;
   const auto attempt = [&](const auto& step) {
     try {
@@ -101,7 +102,9 @@ void reload(ModelRepository& repository, CloudService& service, HttpServer& serv
     good = models->failed().empty();
     service.set_models(models);
   });
-  if (tls) attempt([&] { server.reload_tls(); });
+  attempt([&] { server.reload_tls(); });
+  if (!options.token_file.empty())
+    attempt([&] { server.set_tokens(read_bearer_tokens(options.token_file)); });
   service.metrics().count_reload(good);
   log(good ? "reloaded" : "reloaded in part");
 }
@@ -146,8 +149,7 @@ int run_cloud_command(const CloudCommandOptions& options) {
   const HttpUrl url{options.host, server.port(), !options.tls_certificate.empty()};
   log(fmt::format("listening on {}", url.to_string()));
 
-  while (shutdown.wait_for_reload())
-    reload(repository, service, server, !options.tls_certificate.empty());
+  while (shutdown.wait_for_reload()) reload(options, repository, service, server);
   service.begin_drain();
   std::this_thread::sleep_for(std::chrono::milliseconds(options.drain_delay_ms));
   server.stop(std::chrono::milliseconds(options.drain_ms));

@@ -5,7 +5,8 @@
 
 namespace branchy {
 
-/// Serves until SIGINT or SIGTERM; gives the exit code. SIGHUP reads models and certificates again.
+/// Serves until SIGINT or SIGTERM; gives the exit code. SIGHUP reads models,
+/// tokens and certificate again.
 int run_cloud_command(const CloudCommandOptions& options);
 
 }  // namespace branchy

@@ -91,7 +91,9 @@ void add_cloud_options(CLI::App& app, CloudCommandOptions& options) {
                  "Model file, e.g. cloud.safetensors of branchy export; served under the name of "
                  "its network as version 1");
   app.add_option("--models", options.models,
-                 "Directory of models, one file in each <model>/<version>/; SIGHUP reads it again");
+                 "Directory of models, one file in each <model>/<version>/; SIGHUP reads it again, "
+                 "as it does tokens and "
+                 "certificate");
   add_address_options(app, options);
   add_computing_options(app, options);
   add_limit_options(app, options);

@@ -178,9 +178,12 @@ void HttpClient::Impl::read(Parser& parser, Attempt& attempt, Clock::time_point 
     bytes_received += static_cast<std::int64_t>(used);
     attempt.answer_began = attempt.answer_began || used > 0;
     if (parser.is_done()) return;
-    if (!error || error == http::error::need_more) {
-      // Between chunks a line of extensions or a trailer may wait, but not without end.
-      if (pending.size() > options.header_limit_bytes) error = http::error::header_limit;
+    // Beast's own limit counts from the last field that it has taken; and between chunks a line of
+    // extensions or a trailer may wait, but not without end.
+    const std::size_t held =
+        pending.size() + (parser.is_header_done() ? 0 : static_cast<std::size_t>(bytes_received));
+    if ((!error || error == http::error::need_more) && held > options.header_limit_bytes) {
+      error = http::error::header_limit;
     }
     if (error && error != http::error::need_more) {
       attempt.kind = FailureKind::kProtocol;

@@ -74,6 +74,7 @@ struct HttpRequestReader::Impl {
 
   HttpRequestLimits limits;
   http::request_parser<http::string_body> parser;
+  std::size_t header_bytes = 0;  // so far
   bool has_header = false;
   bool expects_continue = false;
   std::optional<Refusal> refusal;
@@ -127,7 +128,14 @@ std::size_t HttpRequestReader::read(std::string_view bytes) {
     const bool between_chunks = impl.has_header && impl.parser.chunked();
     if (between_chunks && bytes.size() - used < kLeastOfChunks) break;
     error_code error;
-    used += impl.parser.put(asio::buffer(bytes.substr(used)), error);
+    const std::size_t taken = impl.parser.put(asio::buffer(bytes.substr(used)), error);
+    used += taken;
+    if (!impl.has_header && (!error || error == http::error::need_more)) {
+      // Beast's own limit counts from the last field that it has taken.
+      impl.header_bytes += taken;
+      const std::size_t waiting = error ? bytes.size() - used : 0;
+      if (impl.header_bytes + waiting > impl.limits.header_bytes) error = http::error::header_limit;
+    }
     if (error == http::error::need_more) {
       // What waits is a header, or between chunks a line of extensions or a trailer.
       if (bytes.size() - used > impl.limits.header_bytes) impl.refuse(http::error::header_limit);

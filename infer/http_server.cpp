@@ -100,10 +100,10 @@ void decode_body(ContentCoding coding, std::uint64_t limit_bytes, HttpRequest& r
 HttpServerState::HttpServerState(HttpServerOptions the_options, HttpServer::QuickHandler the_quick,
                                  HttpServer::Handler the_handler)
     : options(std::move(the_options)),
-      tokens(options.tokens),
       quick(std::move(the_quick)),
       handler(std::move(the_handler)),
       scratch(kScratchBytes) {
+  set_tokens(options.tokens);
   load_tls();
   const std::size_t files = raise_open_file_limit();
   const std::size_t taken = kOtherFiles + kRefusals;
@@ -117,12 +117,23 @@ void HttpServerState::load_tls() {
     throw ConfigError("[tls] a certificate and its key go together; give both files or none");
   }
   auto context = TlsContext::for_server(options.tls_certificate, options.tls_key);
-  const std::lock_guard lock(tls_mutex_);
+  const std::lock_guard lock(reload_mutex_);
   tls_ = std::move(context);
 }
 
+void HttpServerState::set_tokens(const std::vector<std::string>& tokens) {
+  auto digests = std::make_shared<const BearerTokens>(tokens);
+  const std::lock_guard lock(reload_mutex_);
+  tokens_ = std::move(digests);
+}
+
+std::shared_ptr<const BearerTokens> HttpServerState::tokens() const {
+  const std::lock_guard lock(reload_mutex_);
+  return tokens_;
+}
+
 std::shared_ptr<const TlsContext> HttpServerState::tls() const {
-  const std::lock_guard lock(tls_mutex_);
+  const std::lock_guard lock(reload_mutex_);
   return tls_;
 }
 
@@ -245,6 +256,7 @@ void HttpServer::start() {
 }
 
 void HttpServer::reload_tls() { state_->load_tls(); }
+void HttpServer::set_tokens(const std::vector<std::string>& tokens) { state_->set_tokens(tokens); }
 
 HttpServer::Stats HttpServer::stats() const {
   const detail::HttpServerState::Counters& counters = state_->counters;

@@ -114,6 +114,8 @@ class HttpServer {
   /// Reads certificate and key again, for connections that come; throws ConfigError and keeps the
   /// old ones when they are no good. From any thread.
   void reload_tls();
+  /// For requests that come; none: no token is needed. From any thread.
+  void set_tokens(const std::vector<std::string>& tokens);
   /// From any thread, at any time.
   [[nodiscard]] Stats stats() const;
   /// Accepts no more, closes idle connections, lets requests that have begun finish within

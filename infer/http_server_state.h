@@ -55,9 +55,11 @@ struct HttpServerState {
   /// Of any thread; null for plain HTTP.
   [[nodiscard]] std::shared_ptr<const TlsContext> tls() const;
   void load_tls();
+  /// Of any thread.
+  [[nodiscard]] std::shared_ptr<const BearerTokens> tokens() const;
+  void set_tokens(const std::vector<std::string>& tokens);
 
   const HttpServerOptions options;  // any thread
-  const BearerTokens tokens;
   const HttpServer::QuickHandler quick;
   const HttpServer::Handler handler;
   Counters counters;
@@ -81,8 +83,9 @@ struct HttpServerState {
  private:
   void accept_one(int descriptor);
 
-  mutable std::mutex tls_mutex_;
+  mutable std::mutex reload_mutex_;  // guards what follows
   std::shared_ptr<const TlsContext> tls_;
+  std::shared_ptr<const BearerTokens> tokens_;
 };
 
 }  // namespace branchy::detail

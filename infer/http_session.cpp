@@ -181,8 +181,9 @@ bool HttpSession::admit() {
   body_began_ = Clock::now();
   const HttpServerOptions& options = server_.options;
   const bool open = options.open_path && options.open_path(request.path());
-  if (!server_.tokens.empty() && !open &&
-      !server_.tokens.allow(find_header(request.headers, "Authorization").value_or(""))) {
+  const std::shared_ptr<const BearerTokens> tokens = server_.tokens();
+  if (!tokens->empty() && !open &&
+      !tokens->allow(find_header(request.headers, "Authorization").value_or(""))) {
     refuse(unauthorized());
     return false;
   }

@@ -196,7 +196,10 @@ TEST_F(CloudProcess, WithoutItsTokenNothingIsComputedAndCertificatesAreReadAgain
   EXPECT_EQ(ask(first, "secret-2"), 200);
   EXPECT_EQ(ask(second, "secret-1"), 0) << "another certificate is not trusted";
   serve(second);
+  fs::remove(directory_ / "tokens");
+  std::ofstream(directory_ / "tokens") << "secret-1\n";
   reload(cloud, 1);
+  EXPECT_EQ(ask(second, "secret-2"), 401);
   EXPECT_EQ(ask(second, "secret-1"), 200);
   EXPECT_EQ(ask(first, "secret-1"), 0);
   const HttpUrl metrics{"127.0.0.1", std::stoi(read_text(metrics_port))};

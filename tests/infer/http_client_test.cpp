@@ -59,6 +59,16 @@ TEST(HttpClient, GarbageAndOversizeAreProtocolFailures) {
   expect_failure(get(header.port()), FailureKind::kProtocol);
 }
 
+TEST(HttpClient, AHeaderOfEndlessSmallFieldsIsAProtocolFailure) {
+  const FakePeer endless([](RawSocket& socket) {
+    (void)socket.read_until("\r\n\r\n");
+    socket.send("HTTP/1.1 200 OK\r\n");
+    for (int i = 0; i < 10'000; ++i) socket.send("X: y\r\n");
+    (void)socket.read_all();
+  });
+  expect_failure(get(endless.port()), FailureKind::kProtocol);
+}
+
 TEST(HttpClient, HalfAnAnswerIsClosed) {
   const FakePeer half(answering("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"));
   expect_failure(get(half.port()), FailureKind::kClosed);
@@ -129,8 +139,9 @@ TEST(HttpUrl, ReadsHostAndPort) {
   EXPECT_EQ(parse_http_url("http://cloud").authority(), "cloud:80");
   EXPECT_EQ(parse_http_url("https://cloud").to_string(), "https://cloud:443");
   EXPECT_TRUE(parse_http_url("https://cloud:8443").tls);
-  for (const char* bad : {"", "cloud", "ftp://x", "https://", "http://", "http://x:0", "http://x:65536",
-                          "http://x:y", "http://x/y", "http://u@x", "http://[::1", "http://x:"}) {
+  for (const char* bad :
+       {"", "cloud", "ftp://x", "https://", "http://", "http://x:0", "http://x:65536", "http://x:y",
+        "http://x/y", "http://u@x", "http://[::1", "http://x:"}) {
     test::expect_error<ConfigError>([&] { (void)parse_http_url(bad); }, {"[url]", bad});
   }
 }

@@ -110,6 +110,9 @@ TEST(HttpRequestReader, BoundsHeaderFieldsBodyAndChunkLines) {
     std::string fields;
     for (int i = 0; i < 10; ++i) fields += "X: y\r\n";
     EXPECT_EQ(read(with(fields), step, limits).refused, 431);
+    for (int i = 0; i < 1000; ++i) fields += "X: y\r\n";  // each small, never ending
+    EXPECT_EQ(read(with(fields), step, {.header_bytes = 1000, .header_fields = 9999}).refused, 431);
+    EXPECT_EQ(read(with(fields), step, limits).refused, 431);
     EXPECT_EQ(read(with("Content-Length: 101\r\n"), step, limits).refused, 413);
     EXPECT_TRUE(
         read(with("Content-Length: 100\r\n", std::string(100, 'x')), step, limits).complete);
