@@ -7,6 +7,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <stdexcept>
@@ -53,6 +54,13 @@ class RawSocket {
       text.remove_prefix(static_cast<std::size_t>(sent));
     }
   }
+  /// What comes next, at most 64 KiB; "" when the peer closed or nothing came in time.
+  [[nodiscard]] std::string read_some() const {
+    std::string some(64 << 10, ' ');
+    const ssize_t got = ::recv(descriptor_, some.data(), some.size(), 0);
+    some.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+    return some;
+  }
   /// What has come when `stop` is found in it, or until the peer closes.
   [[nodiscard]] std::string read_until(std::string_view stop) const {
     std::string all;
@@ -71,6 +79,13 @@ class RawSocket {
     return {chunk, got > 0 ? static_cast<std::size_t>(got) : 0};
   }
   [[nodiscard]] std::string read_all() const { return read_until({}); }
+  /// How long reads wait from now on.
+  void set_patience(std::chrono::milliseconds limit) const {
+    const timeval patience{limit.count() / 1000, limit.count() % 1000 * 1000};
+    ::setsockopt(descriptor_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  }
+  /// Says that nothing more will be sent.
+  void finish() const { ::shutdown(descriptor_, SHUT_WR); }
   void close() {
     if (descriptor_ >= 0) ::close(std::exchange(descriptor_, -1));
   }
