@@ -59,11 +59,11 @@ HttpSession::~HttpSession() {
 }
 
 void HttpSession::wait(IoSocket::Event event, void (HttpSession::*next)()) {
-  socket_.wait(event, [self = shared_from_this(), next] { (self.get()->*next)(); });
+  socket_.wait(event, [self = shared_from_this(), next] { self->run(next); });
 }
 
 void HttpSession::later(void (HttpSession::*next)()) {
-  server_.loop.post([self = shared_from_this(), next] { (self.get()->*next)(); });
+  server_.loop.post([self = shared_from_this(), next] { self->run(next); });
 }
 
 void HttpSession::set_deadline(Clock::time_point deadline) {
@@ -325,15 +325,17 @@ void HttpSession::flush() {
       waits_to_send_ = true;
       const auto event =
           status == Status::kWantRead ? IoSocket::Event::kReadable : IoSocket::Event::kWritable;
-      return socket_.wait(event, [self = shared_from_this()] {
-        self->waits_to_send_ = false;
-        self->flush();
-      });
+      return wait(event, &HttpSession::flush_again);
     } else {
       return close();
     }
   }
   on_sent_all();
+}
+
+void HttpSession::flush_again() {
+  waits_to_send_ = false;
+  flush();
 }
 
 void HttpSession::sent(std::size_t bytes) {
