@@ -65,6 +65,7 @@ BIO* new_socket_bio(int& descriptor) {
     return made;
   }();
   BIO* bio = BIO_new(method);
+  if (bio == nullptr) return nullptr;
   BIO_set_data(bio, &descriptor);
   BIO_set_init(bio, 1);
   return bio;
