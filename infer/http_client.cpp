@@ -76,6 +76,11 @@ class Connection {
       if (!awaited(transfer.status, deadline)) return transfer;
     }
   }
+  /// Between two requests: open, and without bytes that nobody asked for.
+  bool is_quiet() {
+    char byte = 0;
+    return channel_.read({&byte, 1}).status == Status::kWantRead;
+  }
   [[nodiscard]] const std::string& failure() const { return channel_.failure(); }
 
  private:
@@ -283,7 +288,8 @@ Result<HttpExchange> HttpClient::exchange(const HttpRequest& request,
                                           std::chrono::milliseconds timeout) {
   const Clock::time_point deadline = Clock::now() + timeout;
   const std::string head = impl_->request_head(request);
-  for (bool reused = impl_->connection.has_value();; reused = false) {
+  bool reused = impl_->connection && impl_->connection->is_quiet();
+  for (;; reused = false) {
     if (!reused) {
       if (std::optional<Failure> failure = impl_->connect(deadline)) return std::move(*failure);
     }

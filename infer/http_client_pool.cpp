@@ -20,7 +20,8 @@ HttpClientPool::Lease::~Lease() {
   if (client_) pool_->give_back(std::move(client_));
 }
 
-HttpClientPool::HttpClientPool(HttpUrl url, HttpClientOptions options, std::size_t size)
+HttpClientPool::HttpClientPool(const HttpUrl& url, const HttpClientOptions& options,
+                               std::size_t size)
     : impl_(std::make_unique<Impl>()) {
   BRANCHY_DCHECK(size >= 1);
   impl_->size = size;

@@ -45,7 +45,7 @@ class HttpClientPool {
   };
 
   /// At most `size` >= 1 connections. Throws ConfigError as HttpClient does.
-  HttpClientPool(HttpUrl url, HttpClientOptions options, std::size_t size);
+  HttpClientPool(const HttpUrl& url, const HttpClientOptions& options, std::size_t size);
   ~HttpClientPool();
   HttpClientPool(const HttpClientPool&) = delete;
   HttpClientPool& operator=(const HttpClientPool&) = delete;

@@ -20,12 +20,14 @@ Responder::State::~State() {
 
 template <class Act>
 void Responder::State::post(Act act) {
-  loop_.post([session = session_, act = std::move(act)]() mutable { act(*session); });
+  loop_.post([session = session_, act = std::move(act)]() mutable { session->run_guarded(act); });
 }
 
 template <class Act>
 void Responder::State::post_last(Act act) {
-  loop_.post([session = std::move(session_), act = std::move(act)]() mutable { act(*session); });
+  loop_.post([session = std::move(session_), act = std::move(act)]() mutable {
+    session->run_guarded(act);
+  });
 }
 
 void Responder::State::answer(HttpResponse response) {

@@ -156,10 +156,16 @@ void HttpServerState::accept() {
 void HttpServerState::accept_one(int descriptor) {
   const int yes = 1;
   ::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-  const auto session = std::make_shared<HttpSession>(*this, descriptor);
+  std::shared_ptr<HttpSession> session;
+  try {
+    session = std::make_shared<HttpSession>(*this, descriptor);
+  } catch (const std::exception&) {  // no memory for another one
+    ++counters.refused;
+    return;
+  }
   if (sessions.size() <= max_connections) {
     ++counters.accepted;
-    return session->start();
+    return session->run_guarded([](HttpSession& accepted) { accepted.start(); });
   }
   ++counters.refused;
   // With TLS the refusal would cost a handshake.

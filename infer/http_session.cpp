@@ -9,6 +9,7 @@
 #include <exception>
 #include <utility>
 
+#include "infer/http_admission.h"
 #include "infer/http_response_head.h"
 
 namespace branchy::detail {
@@ -18,33 +19,6 @@ constexpr std::chrono::milliseconds kLingerTimeout{2000};
 constexpr std::size_t kJoinedBytes = 16 << 10;        // up to here a copy is cheaper than a packet
 constexpr std::size_t kQuickEncodeBytes = 256 << 10;  // some milliseconds of the I/O thread
 using Status = SocketChannel::Status;
-
-HttpResponse unauthorized() {
-  HttpResponse response = error_response(401, "a valid bearer token is needed");
-  response.headers.emplace_back("WWW-Authenticate", "Bearer realm=\"branchy\"");
-  return response;
-}
-
-HttpResponse unsupported_coding() {
-  HttpResponse response = error_response(415, "Content-Encoding is not gzip, deflate or identity");
-  response.headers.emplace_back("Accept-Encoding", "gzip, deflate");
-  return response;
-}
-
-bool is_content_encoding(const HttpHeaders::value_type& field) {
-  return find_header({field}, "Content-Encoding").has_value();
-}
-
-// Takes the field out of the header, as the body will be decoded. Nothing: several, or unknown.
-std::optional<ContentCoding> take_coding(HttpHeaders& headers) {
-  ContentCoding coding = ContentCoding::kIdentity;
-  const auto first = std::find_if(headers.begin(), headers.end(), is_content_encoding);
-  if (first == headers.end()) return coding;
-  const std::optional<ContentCoding> found = parse_content_coding(first->second);
-  headers.erase(first);
-  if (find_header(headers, "Content-Encoding")) return std::nullopt;
-  return found;
-}
 
 }  // namespace
 
@@ -59,11 +33,11 @@ HttpSession::~HttpSession() {
 }
 
 void HttpSession::wait(IoSocket::Event event, void (HttpSession::*next)()) {
-  socket_.wait(event, [self = shared_from_this(), next] { (self.get()->*next)(); });
+  socket_.wait(event, [self = shared_from_this(), next] { self->run(next); });
 }
 
 void HttpSession::later(void (HttpSession::*next)()) {
-  server_.loop.post([self = shared_from_this(), next] { (self.get()->*next)(); });
+  server_.loop.post([self = shared_from_this(), next] { self->run(next); });
 }
 
 void HttpSession::set_deadline(Clock::time_point deadline) {
@@ -181,19 +155,13 @@ bool HttpSession::admit() {
   body_began_ = Clock::now();
   const HttpServerOptions& options = server_.options;
   const bool open = options.open_path && options.open_path(request.path());
-  const std::shared_ptr<const BearerTokens> tokens = server_.tokens();
-  if (!tokens->empty() && !open &&
-      !tokens->allow(find_header(request.headers, "Authorization").value_or(""))) {
-    refuse(unauthorized());
+  HttpAdmission admission = admit_request(request, *server_.tokens(), open);
+  if (admission.refusal) {
+    refuse(std::move(*admission.refusal));
     return false;
   }
-  const std::optional<ContentCoding> coding = take_coding(request.headers);
-  if (!coding) {
-    refuse(unsupported_coding());
-    return false;
-  }
-  coding_ = *coding;
-  accepted_ = parse_accept_encoding(find_header(request.headers, "Accept-Encoding").value_or(""));
+  coding_ = admission.coding;
+  accepted_ = admission.accepted;
   if (reader_->expects_continue() && !reader_->complete()) {
     send("HTTP/1.1 100 Continue\r\n\r\n");
   }
@@ -325,15 +293,17 @@ void HttpSession::flush() {
       waits_to_send_ = true;
       const auto event =
           status == Status::kWantRead ? IoSocket::Event::kReadable : IoSocket::Event::kWritable;
-      return socket_.wait(event, [self = shared_from_this()] {
-        self->waits_to_send_ = false;
-        self->flush();
-      });
+      return wait(event, &HttpSession::flush_again);
     } else {
       return close();
     }
   }
   on_sent_all();
+}
+
+void HttpSession::flush_again() {
+  waits_to_send_ = false;
+  flush();
 }
 
 void HttpSession::sent(std::size_t bytes) {

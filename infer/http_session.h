@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <exception>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -43,6 +44,16 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   void begin_stream(HttpResponse head, std::shared_ptr<StreamGauge> gauge);
   void stream_part(std::string bytes);
   void end_stream();
+  /// Calls `act(*this)`; what it throws, most likely for want of memory, ends this connection
+  /// alone.
+  template <class Act>
+  void run_guarded(Act&& act) {
+    try {
+      act(*this);
+    } catch (const std::exception&) {
+      close();
+    }
+  }
   void close();
   void close_if_idle() {
     if (idle_) close();
@@ -63,6 +74,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   void send(std::string bytes);
   void send_head(const HttpResponse& response, std::optional<std::uint64_t> content_length);
   void flush();
+  void flush_again();
   void sent(std::size_t bytes);
   void on_sent_all();
   void linger();
@@ -70,6 +82,9 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   void set_deadline(std::chrono::milliseconds from_now) { set_deadline(Clock::now() + from_now); }
   void wait(IoSocket::Event event, void (HttpSession::*next)());
   void later(void (HttpSession::*next)());
+  void run(void (HttpSession::*next)()) {
+    run_guarded([next](HttpSession& self) { (self.*next)(); });
+  }
 
   HttpServerState& server_;
   IoSocket socket_;

@@ -1,11 +1,16 @@
 #include "infer/io_loop.h"
 
+#include <fmt/format.h>
+#include <unistd.h>
+
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <utility>
+
+#include "core/error.h"
 
 namespace branchy {
 
@@ -28,8 +33,14 @@ struct IoSocket::Impl {
 };
 
 IoSocket::IoSocket(IoLoop& loop, int descriptor)
-    : impl_(new Impl{asio::posix::basic_stream_descriptor<asio::io_context::executor_type>(
-          loop.impl().context.get_executor(), descriptor)}) {}
+    : impl_(new Impl{decltype(Impl::stream)(loop.impl().context)}) {
+  error_code error;
+  impl_->stream.assign(descriptor, error);
+  if (!error) return;
+  ::close(descriptor);
+  throw IoError(fmt::format("[server] cannot watch another socket: {}", error.message()));
+}
+
 IoSocket::~IoSocket() = default;
 
 int IoSocket::descriptor() const {

@@ -33,6 +33,7 @@ class IoLoop {
 class IoSocket {
  public:
   enum class Event { kReadable, kWritable };
+  /// Throws IoError when the system can watch no more; the descriptor is closed then.
   IoSocket(IoLoop& loop, int descriptor);
   ~IoSocket();
   IoSocket(const IoSocket&) = delete;

@@ -32,9 +32,7 @@ Transfer transferred(ssize_t count, Status blocked) {
 }
 
 // OpenSSL's own socket BIO uses write(), which raises SIGPIPE when the peer is gone.
-int descriptor_of(BIO* bio) {
-  return static_cast<int>(reinterpret_cast<std::intptr_t>(BIO_get_data(bio)));
-}
+int descriptor_of(BIO* bio) { return *static_cast<const int*>(BIO_get_data(bio)); }
 
 int bio_write(BIO* bio, const char* data, int size) {
   BIO_clear_retry_flags(bio);
@@ -57,7 +55,8 @@ long bio_control(BIO* bio, int command, long, void*) {
   return command == BIO_CTRL_FLUSH ? 1 : 0;
 }
 
-BIO* new_socket_bio(int descriptor) {
+// `descriptor` outlives the BIO.
+BIO* new_socket_bio(int& descriptor) {
   static BIO_METHOD* const method = [] {
     BIO_METHOD* made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "branchy socket");
     BIO_meth_set_write(made, bio_write);
@@ -66,7 +65,8 @@ BIO* new_socket_bio(int descriptor) {
     return made;
   }();
   BIO* bio = BIO_new(method);
-  BIO_set_data(bio, reinterpret_cast<void*>(static_cast<std::intptr_t>(descriptor)));
+  if (bio == nullptr) return nullptr;
+  BIO_set_data(bio, &descriptor);
   BIO_set_init(bio, 1);
   return bio;
 }

@@ -42,7 +42,7 @@ SSL_CTX* new_context(const SSL_METHOD* method) {
 
 std::shared_ptr<const TlsContext> TlsContext::for_server(const std::string& certificate_file,
                                                          const std::string& key_file) {
-  const std::shared_ptr<const TlsContext> made(new TlsContext(new_context(TLS_server_method())));
+  std::shared_ptr<TlsContext> made(new TlsContext(new_context(TLS_server_method())));
   SSL_CTX* context = made->get();
   if (SSL_CTX_use_certificate_chain_file(context, certificate_file.c_str()) != 1) {
     fail(certificate_file, "cannot use the certificate", "give a PEM file, the server's own first");
@@ -60,7 +60,7 @@ std::shared_ptr<const TlsContext> TlsContext::for_server(const std::string& cert
 }
 
 std::shared_ptr<const TlsContext> TlsContext::for_client(const std::string& ca_file) {
-  const std::shared_ptr<const TlsContext> made(new TlsContext(new_context(TLS_client_method())));
+  std::shared_ptr<TlsContext> made(new TlsContext(new_context(TLS_client_method())));
   SSL_CTX* context = made->get();
   if (ca_file.empty()) {
     if (SSL_CTX_set_default_verify_paths(context) != 1) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <future>
 
 #include "tests/infer/loopback.h"
 #include "tests/support/expect_error.h"
@@ -106,6 +107,28 @@ TEST(HttpClient, ResendsOnceWhenAKeptConnectionWasClosed) {
     EXPECT_EQ(result->bytes_received, 40);
   }
   EXPECT_EQ(num_connections, 5);
+}
+
+TEST(HttpClient, BytesThatNobodyAskedForAreNoAnswer) {
+  for (const bool at_once : {true, false}) {
+    std::promise<void> sent;
+    std::atomic<int> num_connections{0};
+    const FakePeer peer([&](RawSocket& socket) {
+      const std::string mine = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nmine";
+      const std::string evil = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
+      (void)socket.read_until("\r\n\r\n");
+      if (num_connections.fetch_add(1) > 0) return socket.send(mine);
+      socket.send(at_once ? mine + evil : mine);
+      if (!at_once) socket.send(evil);
+      sent.set_value();
+      (void)socket.read_all();
+    });
+    HttpClient client({"127.0.0.1", peer.port()});
+    EXPECT_EQ(client.exchange({}, milliseconds(5000))->response.body, "mine");
+    sent.get_future().wait();
+    EXPECT_EQ(client.exchange({}, milliseconds(5000))->response.body, "mine");
+    EXPECT_EQ(num_connections, 2);
+  }
 }
 
 TEST(HttpClient, NamesTheHostThatItMeans) {
