@@ -3,9 +3,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
-#include <array>
-#include <iterator>
 #include <utility>
 
 #include "core/error.h"
@@ -18,9 +15,6 @@ namespace branchy {
 namespace {
 
 constexpr std::int64_t kMaxCount = 1000000;
-constexpr std::array kNetworkKeys = {"network",         "classes",          "early_exits",
-                                     "options",         "part.first_block", "part.end_block",
-                                     "part.first_exit", "part.last_exit"};
 
 Attachment load_attachment(const SafetensorsFile& file, const std::string& prefix) {
   const MetadataReader reader(file);
@@ -28,6 +22,7 @@ Attachment load_attachment(const SafetensorsFile& file, const std::string& prefi
                              .classes = reader.integer(prefix + "classes", 1, kMaxCount),
                              .early_exits = reader.integer(prefix + "early_exits", 0, kMaxCount),
                              .options = reader.options(prefix + "options")};
+  require_plausible_classes(file, prefix + "classes", config.classes);
   Rng rng(0);
   Attachment attachment;
   try {
@@ -50,19 +45,6 @@ Attachment load_attachment(const SafetensorsFile& file, const std::string& prefi
 Attachment whole_attachment(std::shared_ptr<MultiExitNetwork> network) {
   const NetworkPart whole = network->whole();
   return {std::move(network), whole};
-}
-
-bool is_attachment_tensor(std::string_view name) {
-  return std::any_of(
-      std::begin(kAttachmentNames), std::end(kAttachmentNames), [&](std::string_view attachment) {
-        return name.starts_with(attachment) && name.substr(attachment.size()).starts_with('.');
-      });
-}
-
-bool is_attachment_key(std::string_view key) {
-  if (!is_attachment_tensor(key)) return false;
-  const std::string_view rest = key.substr(key.find('.') + 1);
-  return std::find(kNetworkKeys.begin(), kNetworkKeys.end(), rest) != kNetworkKeys.end();
 }
 
 void add_attachments(const Attachments& attachments, std::map<std::string, Tensor>& tensors,

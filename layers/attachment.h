@@ -4,14 +4,12 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <string_view>
 
 #include "core/safetensors.h"
+#include "layers/attachment_key.h"
 #include "layers/network.h"
 
 namespace branchy {
-
-class MetadataReader;
 
 /// 1. Its tensors are those of `part`, named `<attachment>.<tensor>`.
 /// 2. Its metadata are `<attachment>.network`, `.classes`, `.early_exits`, `.options` and
@@ -24,17 +22,8 @@ struct Attachment {
 /// By name, one of kAttachmentNames.
 using Attachments = std::map<std::string, Attachment>;
 
-inline constexpr std::string_view kPredictorAttachment = "predictor";  ///< network exit_predictor
-inline constexpr std::string_view kCodecAttachment = "codec";          ///< network feature_codec
-inline constexpr std::string_view kAttachmentNames[] = {kPredictorAttachment, kCodecAttachment};
-
 /// All of `network`.
 [[nodiscard]] Attachment whole_attachment(std::shared_ptr<MultiExitNetwork> network);
-
-/// Whether a tensor belongs to an attachment.
-[[nodiscard]] bool is_attachment_tensor(std::string_view name);
-/// Whether a key of the metadata describes an attachment's network.
-[[nodiscard]] bool is_attachment_key(std::string_view key);
 
 void add_attachments(const Attachments& attachments, std::map<std::string, Tensor>& tensors,
                      Metadata& metadata);

@@ -30,15 +30,15 @@ std::vector<std::string> split_text(const std::string& text, char separator) {
 }
 
 const std::string& MetadataReader::text(const std::string& key) const {
-  const auto found = file_.metadata().find(key);
-  if (found == file_.metadata().end())
+  const auto found = metadata_.find(key);
+  if (found == metadata_.end())
     fail(key, "is missing", "the file was not written by branchy; see `branchy convert`");
   return found->second;
 }
 
 std::string MetadataReader::optional_text(const std::string& key) const {
-  const auto found = file_.metadata().find(key);
-  return found == file_.metadata().end() ? "" : found->second;
+  const auto found = metadata_.find(key);
+  return found == metadata_.end() ? "" : found->second;
 }
 
 std::int64_t MetadataReader::integer(const std::string& key, std::int64_t low,
@@ -92,8 +92,7 @@ void MetadataReader::refuse_value(const std::string& key, const std::string& exp
 
 void MetadataReader::fail(const std::string& key, const std::string& came,
                           const std::string& expected) const {
-  throw DataError(
-      fmt::format("[{}] metadata '{}' {}; {}", file_.path().string(), key, came, expected));
+  throw DataError(fmt::format("[{}] metadata '{}' {}; {}", place_, key, came, expected));
 }
 
 void add_part(Metadata& metadata, const std::string& prefix, const NetworkPart& part) {

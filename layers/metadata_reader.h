@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/safetensors.h"
@@ -15,9 +16,13 @@ namespace branchy {
 /// Every error is a DataError that names file and key, what came and what was expected.
 class MetadataReader {
  public:
-  explicit MetadataReader(const SafetensorsFile& file) : file_(file) {}
+  /// `metadata` must outlive this; `place` names where they come from.
+  MetadataReader(const Metadata& metadata, std::string place)
+      : metadata_(metadata), place_(std::move(place)) {}
+  explicit MetadataReader(const SafetensorsFile& file)
+      : MetadataReader(file.metadata(), file.path().string()) {}
 
-  [[nodiscard]] bool has(const std::string& key) const { return file_.metadata().contains(key); }
+  [[nodiscard]] bool has(const std::string& key) const { return metadata_.contains(key); }
   /// Throws when the key is missing.
   [[nodiscard]] const std::string& text(const std::string& key) const;
   /// "" when the key is missing.
@@ -38,7 +43,8 @@ class MetadataReader {
                          const std::string& expected) const;
 
  private:
-  const SafetensorsFile& file_;
+  const Metadata& metadata_;
+  std::string place_;
 };
 
 /// The parts of `text` between separators; none of an empty text.

@@ -1,8 +1,6 @@
 // Model files: a network (or one side of a split) with everything needed to use it, in safetensors.
 #pragma once
 
-#include <array>
-#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -12,6 +10,7 @@
 
 #include "core/safetensors.h"
 #include "layers/attachment.h"
+#include "layers/model_info.h"
 #include "layers/network.h"
 
 namespace branchy {
@@ -23,39 +22,6 @@ inline constexpr std::string_view kAveragePrefix = "average.";
 /// Tensors that published weights had and the network has no place for (WeightOrigin).
 inline constexpr std::string_view kOriginPrefix = "origin.";
 
-/// What a model file says about itself beside the weights.
-struct ModelInfo {
-  NetworkConfig config;
-  NetworkPart part;                      ///< the blocks and exits that the file holds
-  std::vector<std::string> class_names;  ///< empty when unknown
-  std::array<float, 3> mean{}, std{};    ///< per-channel normalisation of pixels in 0..1
-  std::int64_t val_count = 0;            ///< training images held out by seed, never trained on
-  std::uint64_t val_seed = 0;
-  std::string cut;  ///< name of the block after which the split is; "" if whole
-  /// Of photographs: how they were split and made square (DataSource); "" when unknown.
-  std::string data_split, data_transforms;
-  std::vector<std::string> data_test_list;  ///< paths of the test images, if a list named them
-  /// Positive, one for each exit of the whole network: softmax takes logits / temperature. Empty
-  /// when the exits are not calibrated: 1 for all.
-  std::vector<float> temperatures = {};
-  /// What was chosen or learned about the model after training, in metadata under the keys of
-  /// `is_record_key`; whoever writes a record reads it.
-  std::map<std::string, std::string> records = {};
-
-  [[nodiscard]] float temperature(std::int64_t exit) const;
-};
-
-/// Whether a key is a record's: begins with calibration. policy. adapt. predictor. or codec. and
-/// does not describe an attached network.
-[[nodiscard]] bool is_record_key(std::string_view key);
-
-/// The metadata that describes `info`; the inverse of `parse_model_info`.
-[[nodiscard]] Metadata to_metadata(const ModelInfo& info);
-/// Whether the metadata say that branchy wrote the file; the other functions refuse it if not.
-[[nodiscard]] bool is_model_file(const SafetensorsFile& file);
-/// Throws DataError naming `file` and the key that is missing or wrong.
-[[nodiscard]] ModelInfo parse_model_info(const SafetensorsFile& file);
-
 /// Builds the network of `info` and fills the part that the file holds. Missing, surplus or
 /// wrongly shaped tensors throw DataError listing them.
 struct LoadedModel {
@@ -64,6 +30,11 @@ struct LoadedModel {
   Attachments attachments;
 };
 [[nodiscard]] LoadedModel load_model(const std::filesystem::path& path);
+
+/// Throws DataError when the tensors of `file` are too few for a network of so many classes: before
+/// memory is taken by the word of its metadata `key`.
+void require_plausible_classes(const SafetensorsFile& file, const std::string& key,
+                               std::int64_t classes);
 
 /// Whether a tensor of this name belongs to training or an import, not to the network.
 [[nodiscard]] bool is_extra_tensor(std::string_view name);

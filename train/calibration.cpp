@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "infer/batch_prediction.h"
 #include "infer/policies/prediction.h"
 
 namespace branchy {

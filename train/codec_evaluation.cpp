@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "data/jpeg_images.h"
+#include "infer/batch_prediction.h"
 #include "infer/device_digest.h"
 #include "infer/feature_coder.h"
 #include "train/server_part.h"

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "data/loader.h"
+#include "infer/batch_prediction.h"
 #include "infer/exit_runner.h"
 #include "infer/policies/prediction.h"
 #include "layers/metadata_reader.h"

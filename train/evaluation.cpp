@@ -4,6 +4,8 @@
 #include <cmath>
 #include <utility>
 
+#include "infer/batch_prediction.h"
+
 namespace branchy {
 
 ExitPredictions predict_dataset(const std::shared_ptr<const Plan>& plan,

@@ -3,9 +3,6 @@
 
 #include <cstdint>
 #include <span>
-#include <vector>
-
-#include "core/tensor.h"
 
 namespace branchy {
 
@@ -21,9 +18,6 @@ struct Prediction {
 /// of the logits, so a temperature never changes it. `logits` is not empty, else ShapeError.
 [[nodiscard]] Prediction predict(std::int64_t exit, std::span<const float> logits,
                                  float temperature = 1.0F);
-/// One prediction for each row of `logits` [N, classes].
-[[nodiscard]] std::vector<Prediction> predict_all(std::int64_t exit, const Tensor& logits,
-                                                  float temperature = 1.0F);
 
 /// The most confident of the computed exits, given shallowest first; ties go to the shallowest.
 /// Not empty, else Error.

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "core/error.h"
+#include "infer/batch_prediction.h"
 #include "tests/support/expect_error.h"
 
 namespace branchy {

@@ -9,6 +9,7 @@
 #include "data/dataset.h"
 #include "data/synth.h"
 #include "infer/adapt_table.h"
+#include "infer/batch_prediction.h"
 #include "infer/exit_runner.h"
 #include "infer/layer_times.h"
 #include "infer/model.h"

@@ -179,6 +179,19 @@ INSTANTIATE_TEST_SUITE_P(
       return name;
     });
 
+TEST_F(ModelFile, RefusesMoreClassesThanItsTensorsCanHold) {
+  save();
+  std::map<std::string, Tensor> tensors;
+  const SafetensorsFile file(path_);
+  for (const auto& [name, entry] : file.entries()) tensors.emplace(name, file.tensor(name));
+  Metadata metadata = file.metadata();
+  metadata["classes"] = "1000000";
+  metadata["class_names"] = "";
+  write_safetensors(path_, tensors, metadata);
+  test::expect_error<DataError>([&] { (void)load_model(path_); },
+                                {path_.string(), "'classes' is 1000000", "cannot be those"});
+}
+
 TEST_F(ModelFile, RefusesPartsThatTheNetworkDoesNotHave) {
   save_changed([](auto&, Metadata& metadata) { metadata["part.end_block"] = "23"; });
   expect_refused({path_.string(), "23", "22 blocks"});

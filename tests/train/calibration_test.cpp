@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "core/rng.h"
+#include "infer/batch_prediction.h"
 #include "infer/policies/prediction.h"
 #include "tests/support/expect_error.h"
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/rng.h"
+#include "infer/batch_prediction.h"
 #include "infer/policies/prediction.h"
 #include "train/calibration_metrics.h"
 
