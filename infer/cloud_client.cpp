@@ -64,6 +64,7 @@ CloudAnswer read_answer(const InferResponse& response, const CloudModel& model,
     throw ProtocolError(fmt::format("answer's confidence is {}, expected 0..1", answer.confidence));
   }
   answer.compute_ms = number_parameter(response.parameters, "compute_ms").value_or(0);
+  answer.queue_ms = number_parameter(response.parameters, "queue_ms").value_or(0);
   return answer;
 }
 

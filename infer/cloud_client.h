@@ -49,6 +49,7 @@ struct CloudAnswer {
   float confidence = 0;        ///< of `exit`, within 0..1, as the cloud says
   bool dropped = false;        ///< the policy gives no answer
   double compute_ms = 0;       ///< as the cloud says; 0 when it does not
+  double queue_ms = 0;         ///< how long it waited there, likewise
   double round_trip_ms = 0;    ///< from the first byte built to the last byte read
   std::int64_t bytes_sent = 0, bytes_received = 0;  ///< HTTP headers included
 };

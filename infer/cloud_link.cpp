@@ -85,8 +85,11 @@ Result<CloudAnswer> CloudLink::attempt(const CloudQuestion& question, millisecon
   Result<CloudAnswer> answer = client_.infer(question, timeout, exits);
   const std::lock_guard lock(mutex_);
   if (answer) {
+    const double there_ms = answer->compute_ms + answer->queue_ms;
+    const double link_ms = answer->round_trip_ms - there_ms;
+    // What the cloud says of itself is believed only when it can be true.
     estimate_.add_transfer(answer->bytes_sent + answer->bytes_received,
-                           std::max(answer->round_trip_ms - answer->compute_ms, 0.0));
+                           there_ms >= 0 && link_ms >= 0 ? link_ms : answer->round_trip_ms);
     last_transfer_ = Clock::now();
   } else {
     for (const auto& [exit, count] : exits) exits_[exit] += count;

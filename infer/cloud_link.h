@@ -46,7 +46,7 @@ struct CloudLinkStatus {
 ///    then one trial at a time, without retries.
 /// 3. Every request says how long the edge waits, and how many answers the edge gave by exit since
 ///    the last request that succeeded.
-/// 4. A transfer's own time tells the bandwidth, the cloud's computing excepted. With several at
+/// 4. A transfer's own time tells the bandwidth, what the image spent in the cloud excepted. With several at
 ///    once that is the share that each got.
 class CloudLink {
  public:
