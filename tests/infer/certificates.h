@@ -22,8 +22,7 @@ inline void run_openssl(const std::string& arguments) {
 /// A self-signed certificate for `subject_alternative_names`, e.g. "DNS:cloud,IP:127.0.0.1".
 inline Certificate make_certificate(const TemporaryDirectory& directory, const std::string& name,
                                     const std::string& subject_alternative_names) {
-  const Certificate made{(directory / (name + ".pem")).string(),
-                         (directory / (name + ".key")).string()};
+  Certificate made{(directory / (name + ".pem")).string(), (directory / (name + ".key")).string()};
   run_openssl("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=" +
               name + " -addext subjectAltName=" + subject_alternative_names + " -keyout " +
               made.key_file + " -out " + made.certificate_file);

@@ -116,10 +116,9 @@ TEST(HttpRequestReader, BoundsHeaderFieldsBodyAndChunkLines) {
     EXPECT_EQ(read(with("Content-Length: 101\r\n"), step, limits).refused, 413);
     EXPECT_TRUE(
         read(with("Content-Length: 100\r\n", std::string(100, 'x')), step, limits).complete);
-    const std::string chunk = "32\r\n" + std::string(50, 'x') + "\r\n";
-    EXPECT_EQ(
-        read(with("Transfer-Encoding: chunked\r\n", chunk + chunk + chunk), step, limits).refused,
-        413);
+    std::string chunks;
+    for (int i = 0; i < 3; ++i) chunks.append("32\r\n").append(50, 'x').append("\r\n");
+    EXPECT_EQ(read(with("Transfer-Encoding: chunked\r\n", chunks), step, limits).refused, 413);
     const std::string line = "1;" + std::string(5000, 'x');
     EXPECT_NE(read(with("Transfer-Encoding: chunked\r\n", line), step, limits).refused, 0);
     const std::string trailer = "0\r\nX: " + std::string(5000, 'x');

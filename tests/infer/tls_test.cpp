@@ -24,11 +24,11 @@ using testing::HasSubstr;
 class TlsTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    directory_ = std::make_unique<test::TemporaryDirectory>();
-    loopback_ = test::make_certificate(*directory_, "loopback", "DNS:localhost,IP:127.0.0.1");
-    elsewhere_ = test::make_certificate(*directory_, "elsewhere", "DNS:elsewhere.example");
+    directory = std::make_unique<test::TemporaryDirectory>();
+    loopback = test::make_certificate(*directory, "loopback", "DNS:localhost,IP:127.0.0.1");
+    elsewhere = test::make_certificate(*directory, "elsewhere", "DNS:elsewhere.example");
   }
-  static void TearDownTestSuite() { directory_.reset(); }
+  static void TearDownTestSuite() { directory.reset(); }
 
   void serve(const Certificate& certificate, HttpServerOptions options = {}) {
     options.tls_certificate = certificate.certificate_file;
@@ -53,19 +53,19 @@ class TlsTest : public testing::Test {
     EXPECT_THAT(result.failure().text, HasSubstr(text));
   }
 
-  static std::unique_ptr<test::TemporaryDirectory> directory_;
-  static Certificate loopback_;
-  static Certificate elsewhere_;
+  static std::unique_ptr<test::TemporaryDirectory> directory;
+  static Certificate loopback;
+  static Certificate elsewhere;
   std::unique_ptr<HttpServer> server_;
 };
 
-std::unique_ptr<test::TemporaryDirectory> TlsTest::directory_;
-Certificate TlsTest::loopback_;
-Certificate TlsTest::elsewhere_;
+std::unique_ptr<test::TemporaryDirectory> TlsTest::directory;
+Certificate TlsTest::loopback;
+Certificate TlsTest::elsewhere;
 
 TEST_F(TlsTest, CarriesBodiesOfAnySizeOnOneConnection) {
-  serve(loopback_);
-  HttpClient client(url(), {.ca_file = loopback_.certificate_file});
+  serve(loopback);
+  HttpClient client(url(), {.ca_file = loopback.certificate_file});
   for (const std::size_t size : {0U, 1U, 16383U, 16384U, 100'000U, 3'000'000U, 5U}) {
     std::string body(size, 'x');
     for (std::size_t i = 0; i < size; ++i) body[i] = static_cast<char>(i * 7);
@@ -77,17 +77,17 @@ TEST_F(TlsTest, CarriesBodiesOfAnySizeOnOneConnection) {
 }
 
 TEST_F(TlsTest, VerifiesNamesAndAddresses) {
-  serve(loopback_);
-  EXPECT_TRUE(post(loopback_, "x", "localhost").ok());
-  EXPECT_TRUE(post(loopback_, "x", "127.0.0.1").ok());
-  serve(elsewhere_);
-  expect_refused(post(elsewhere_, "x", "localhost"), "certificate is not trusted: hostname");
-  expect_refused(post(elsewhere_, "x", "127.0.0.1"), "certificate is not trusted: IP address");
+  serve(loopback);
+  EXPECT_TRUE(post(loopback, "x", "localhost").ok());
+  EXPECT_TRUE(post(loopback, "x", "127.0.0.1").ok());
+  serve(elsewhere);
+  expect_refused(post(elsewhere, "x", "localhost"), "certificate is not trusted: hostname");
+  expect_refused(post(elsewhere, "x", "127.0.0.1"), "certificate is not trusted: IP address");
 }
 
 TEST_F(TlsTest, RefusesUntrustedCertificatesAndPlainServers) {
-  serve(loopback_);
-  expect_refused(post(elsewhere_, "x"), "certificate is not trusted: self");
+  serve(loopback);
+  expect_refused(post(elsewhere, "x"), "certificate is not trusted: self");
   HttpClient system(url());
   expect_refused(system.exchange({}, milliseconds(5000)), "certificate is not trusted: self");
   const test::FakePeer plain([](RawSocket& socket) { socket.send("HTTP/1.1 400 Bad\r\n\r\n"); });
@@ -106,21 +106,21 @@ TEST_F(TlsTest, TheDeadlineCoversTheHandshake) {
 }
 
 TEST_F(TlsTest, ClosesPlainAndSilentClients) {
-  serve(loopback_, {.handshake_timeout = milliseconds(150)});
+  serve(loopback, {.handshake_timeout = milliseconds(150)});
   const RawSocket plain = RawSocket::connect(server_->port());
   plain.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_THAT(plain.read_all(), testing::Not(HasSubstr("HTTP/1.1")));  // an alert, then the end
   const RawSocket silent = RawSocket::connect(server_->port());
   EXPECT_EQ(silent.read_all(), "");
-  EXPECT_TRUE(post(loopback_, "still here").ok());
+  EXPECT_TRUE(post(loopback, "still here").ok());
 }
 
 TEST_F(TlsTest, ManyClientsAtOnceKeepTheirAnswers) {
-  serve(loopback_, {.workers = 2});
+  serve(loopback, {.workers = 2});
   std::vector<std::thread> clients;
   for (int i = 0; i < 8; ++i) {
     clients.emplace_back([this, i] {
-      HttpClient client(url(), {.ca_file = loopback_.certificate_file});
+      HttpClient client(url(), {.ca_file = loopback.certificate_file});
       for (int j = 0; j < 20; ++j) {
         const std::string body(20'000, static_cast<char>('a' + i));
         const auto result = client.exchange({.method = "POST", .body = body}, milliseconds(10000));
@@ -133,10 +133,10 @@ TEST_F(TlsTest, ManyClientsAtOnceKeepTheirAnswers) {
 }
 
 TEST_F(TlsTest, ReloadsItsCertificateAndKeepsTheOldOneWhenTheNewIsNoGood) {
-  const Certificate served = test::make_certificate(*directory_, "served", "IP:127.0.0.1");
+  const Certificate served = test::make_certificate(*directory, "served", "IP:127.0.0.1");
   serve(served);
   HttpClient kept(url(), {.ca_file = served.certificate_file});
-  const Certificate old{(*directory_ / "old.pem").string(), ""};
+  const Certificate old{(*directory / "old.pem").string(), ""};
   std::filesystem::copy(served.certificate_file, old.certificate_file);
   HttpClient before(url(), {.ca_file = old.certificate_file});
   ASSERT_TRUE(before.exchange({}, milliseconds(5000)).ok());
@@ -145,12 +145,12 @@ TEST_F(TlsTest, ReloadsItsCertificateAndKeepsTheOldOneWhenTheNewIsNoGood) {
   test::expect_error<ConfigError>([&] { server_->reload_tls(); }, {served.key_file});
   EXPECT_TRUE(post(old, "x").ok());
 
-  std::filesystem::copy(loopback_.certificate_file, served.certificate_file,
+  std::filesystem::copy(loopback.certificate_file, served.certificate_file,
                         std::filesystem::copy_options::overwrite_existing);
-  std::filesystem::copy(loopback_.key_file, served.key_file,
+  std::filesystem::copy(loopback.key_file, served.key_file,
                         std::filesystem::copy_options::overwrite_existing);
   server_->reload_tls();
-  EXPECT_TRUE(post(loopback_, "x").ok());
+  EXPECT_TRUE(post(loopback, "x").ok());
   expect_refused(post(old, "x"), "not trusted");
   EXPECT_TRUE(before.exchange({}, milliseconds(5000)).ok());  // connections go on
 }
@@ -159,12 +159,12 @@ TEST_F(TlsTest, BadFilesAreOneLine) {
   const auto open = [](const std::string& certificate, const std::string& key) {
     HttpServer({.tls_certificate = certificate, .tls_key = key}, {}, {});
   };
-  const std::string good = loopback_.certificate_file;
-  test::expect_error<ConfigError>([&] { open("/nowhere.pem", loopback_.key_file); },
+  const std::string good = loopback.certificate_file;
+  test::expect_error<ConfigError>([&] { open("/nowhere.pem", loopback.key_file); },
                                   {"/nowhere.pem", "certificate"});
   test::expect_error<ConfigError>([&] { open(good, "/nowhere.key"); }, {"/nowhere.key", "key"});
-  test::expect_error<ConfigError>([&] { open(good, elsewhere_.key_file); },
-                                  {elsewhere_.key_file, "key"});
+  test::expect_error<ConfigError>([&] { open(good, elsewhere.key_file); },
+                                  {elsewhere.key_file, "key"});
   test::expect_error<ConfigError>([&] { open(good, ""); }, {"[tls]", "both"});
   test::expect_error<ConfigError>(
       [] { HttpClient({.host = "x", .port = 1, .tls = true}, {.ca_file = "/nowhere.pem"}); },
@@ -172,8 +172,8 @@ TEST_F(TlsTest, BadFilesAreOneLine) {
 }
 
 TEST_F(TlsTest, StopsWhileConnectionsAreOpen) {
-  serve(loopback_);
-  HttpClient idle(url(), {.ca_file = loopback_.certificate_file});
+  serve(loopback);
+  HttpClient idle(url(), {.ca_file = loopback.certificate_file});
   EXPECT_TRUE(idle.exchange({}, milliseconds(5000)).ok());
   const RawSocket halfway = RawSocket::connect(server_->port());
   halfway.send("\x16\x03\x01");
