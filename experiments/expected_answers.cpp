@@ -54,7 +54,7 @@ ExpectedAnswers::ExpectedAnswers(const ServedModel& edge, const ServedModel& clo
     std::vector<Prediction> image;
     const auto take = [&](const ExitOutput& output) {
       image.push_back(
-          predict_all(output.exit, output.logits, edge.info.temperature(output.exit)).front());
+          predict(output.exit, output.logits.data(), edge.info.temperature(output.exit)));
     };
     while (front.has_next()) take(front.next_exit());
     back.start_after(cloud.cut_blocks, front.feature());

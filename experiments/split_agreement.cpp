@@ -12,7 +12,9 @@
 #include <vector>
 
 #include "core/error.h"
+#include "experiments/split_agreement_run.h"
 #include "infer/policies/max_probability.h"
+#include "infer/policies/policy_text.h"
 #include "infer/threshold_list.h"
 
 namespace branchy {
@@ -23,6 +25,7 @@ using nlohmann::json;
 
 struct SplitAgreementCommand {
   std::string predictions, answers, thresholds;
+  SplitAgreementOptions run;
 };
 
 /// Confidences this near to a threshold may fall on either side of it (rounding of another batch
@@ -141,14 +144,52 @@ void run(const SplitAgreementCommand& c) {
 
 void add_split_agreement_command(CLI::App& app) {
   CLI::App* verb = app.add_subcommand(
-      "split-agreement", "Compare the answers of branchy-edge and branchy-cloud with branchy eval");
+      "split-agreement",
+      "Compare the answers of branchy-edge and branchy-cloud, image by image, with one process: "
+      "run "
+      "both on a MODEL and its data, at batch 1 and with dynamic batches, or read files of branchy "
+      "eval --predictions and branchy-edge --out");
   const auto command = std::make_shared<SplitAgreementCommand>();
-  verb->add_option("--predictions", command->predictions, "File of branchy eval --predictions")
-      ->required();
-  verb->add_option("--answers", command->answers, "File of branchy-edge --out")->required();
-  verb->add_option("--threshold", command->thresholds, "The thresholds that branchy-edge was given")
-      ->required();
-  verb->callback([command] { run(*command); });
+  SplitAgreementOptions& options = command->run;
+  auto* model = verb->add_option("model", options.model, "Run folder or model file to run both on");
+  auto* predictions =
+      verb->add_option("--predictions", command->predictions, "File of branchy eval --predictions")
+          ->excludes(model);
+  auto* answers = verb->add_option("--answers", command->answers, "File of branchy-edge --out");
+  auto* thresholds = verb->add_option("--threshold", command->thresholds,
+                                      "The thresholds that branchy-edge was given");
+  predictions->needs(answers)->needs(thresholds);
+  answers->needs(predictions);
+  thresholds->needs(predictions);
+  verb->add_option("--data", options.images.data, "Data set of the model: cifar10:DIR and the like")
+      ->needs(model);
+  verb->add_option("--split", options.images.split, "Part of the data set")
+      ->check(CLI::IsMember({"test", "val"}))
+      ->capture_default_str();
+  verb->add_option("--cache", options.images.cache, "folder: keep decoded, resized images here");
+  verb->add_option("--policy", options.policies, "Policies, one run each: " + policy_usage())
+      ->needs(model)
+      ->allow_extra_args(false);
+  verb->add_option("--limit", options.limit, "Only the first images")->check(CLI::PositiveNumber);
+  verb->add_option("--edges", options.edges, "Edges at the same time, with dynamic batches")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  verb->add_option("--in-flight", options.in_flight, "Images of each on the way, likewise")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  verb->add_flag("--no-codec", options.no_codec, "Send float32 though the model has a codec");
+  verb->add_option("--bin", options.programs.bin,
+                   "Folder of the programs (default: that of this one)");
+  verb->add_option("--out", options.out, "Write the figures to this JSON file");
+  verb->callback([command] {
+    if (!command->predictions.empty()) return run(*command);
+    if (command->run.model.empty() || command->run.images.data.empty())
+      throw ConfigError(
+          "[split-agreement] give MODEL with --data, or --predictions with --answers and "
+          "--threshold");
+    if (command->run.policies.empty()) command->run.policies = {"max-probability:0.9"};
+    run_split_agreement(command->run);
+  });
 }
 
 }  // namespace branchy

@@ -20,7 +20,8 @@ int report(const CLI::App& app, std::string text, int code) {
   for (char& c : text) {
     if (c == '\n') c = ' ';
   }
-  fmt::print(stderr, "{}: {}\n", app.get_name(), text);
+  // Not fmt::print: it throws when stderr's disk is full.
+  std::fputs(fmt::format("{}: {}\n", app.get_name(), text).c_str(), stderr);
   return code;
 }
 

@@ -15,6 +15,7 @@
 #include "infer/edge_setup.h"
 #include "infer/image_source.h"
 #include "infer/measure_options.h"
+#include "infer/request_record.h"
 #include "infer/result_order.h"
 #include "infer/shutdown_signal.h"
 #include "infer/thumbnail.h"
@@ -25,7 +26,7 @@ namespace {
 // Results that wait for an earlier one, such as of the images behind one at a slow cloud.
 constexpr std::size_t kMaxHeldBack = 4096;
 
-void warn(const std::string& text) { fmt::print(stderr, "branchy-edge: {}\n", text); }
+void warn(const std::string& text) { write_log_line("branchy-edge", text); }
 
 // Null for an edge that only listens.
 std::unique_ptr<ImageSource> make_source(const EdgeCommandOptions& options,

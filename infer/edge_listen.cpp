@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <utility>
 
 #include "core/atomic_file.h"
@@ -14,6 +13,7 @@
 #include "infer/http_server.h"
 #include "infer/http_server_metrics.h"
 #include "infer/listen_address.h"
+#include "infer/request_record.h"
 
 namespace branchy {
 namespace {
@@ -44,7 +44,7 @@ HttpServerOptions server_options(const EdgeListenOptions& options) {
 
 EdgeService::Log request_log(bool wanted) {
   if (!wanted) return {};
-  return [](const std::string& line) { fmt::print(stderr, "branchy-edge: {}\n", line); };
+  return [](const std::string& line) { write_log_line("branchy-edge", line); };
 }
 
 }  // namespace
@@ -125,7 +125,7 @@ EdgeListener::EdgeListener(const EdgeListenOptions& options, EdgePipeline& pipel
   const HttpUrl url{.host = parse_listen_address(options.address, "--listen").host,
                     .port = impl_->server.port(),
                     .tls = !options.tls_certificate.empty()};
-  fmt::print(stderr, "branchy-edge: listening on {}\n", url.to_string());
+  write_log_line("branchy-edge", fmt::format("listening on {}", url.to_string()));
 }
 
 EdgeListener::~EdgeListener() { stop(); }
