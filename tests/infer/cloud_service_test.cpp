@@ -385,11 +385,13 @@ TEST(CloudService, NoAnswerOfOneClientReachesAnother) {
       for (int i = 0; i < 40; ++i) {
         const std::string id = std::to_string(client) + "/" + std::to_string(i);
         const std::string values = std::to_string(client) + ".0," + std::to_string(i) + ".0,";
+        std::string body = R"({"id":")";
+        body += id;
+        body += R"(","inputs":[{"name":"feature@b1","shape":[1,4,1,1],"datatype":"FP32","data":[)";
+        body += values;
+        body += "7.0,0]}]}";
         const auto answer = http.exchange(
-            {.method = "POST",
-             .target = "/v2/models/net/infer",
-             .body = R"({"id":")" + id + R"(","inputs":[{"name":"feature@b1","shape":[1,4,1,1],)" +
-                     R"("datatype":"FP32","data":[)" + values + "7.0,0]}]}"},
+            {.method = "POST", .target = "/v2/models/net/infer", .body = std::move(body)},
             milliseconds(20000));
         if (answer.ok() &&
             answer->response.body.find("\"id\":\"" + id + "\"") != std::string::npos &&
