@@ -131,16 +131,19 @@ std::string Pipeline::describe(std::size_t count) const {
   return text;
 }
 
-Image read_photo(const std::filesystem::path& path, const Pipeline& pipeline) {
-  Image image = read_image(path);
+Image prepare_photo(Image image, const Pipeline& pipeline, std::string_view place) {
   const std::int64_t height = image.height;
   const std::int64_t width = image.width;
   try {
     return pipeline.apply_fixed(std::move(image));
   } catch (const ConfigError& error) {
-    throw DataError(fmt::format("[{}] {}x{} pixels, too narrow: {}", path.string(), width, height,
-                                error.what()));
+    throw DataError(
+        fmt::format("[{}] {}x{} pixels, too narrow: {}", place, width, height, error.what()));
   }
+}
+
+Image read_photo(const std::filesystem::path& path, const Pipeline& pipeline) {
+  return prepare_photo(read_image(path), pipeline, path.string());
 }
 
 Pipeline evaluation_pipeline(Augmentation preset, std::int64_t side) {

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/rng.h"
@@ -58,6 +59,10 @@ class Pipeline {
   std::vector<TransformStep> steps_;
   std::size_t num_fixed_ = 0;
 };
+
+/// The fixed steps of `pipeline` on a decoded image. Throws DataError that begins with `place` for
+/// an image so narrow that a step cannot be done.
+[[nodiscard]] Image prepare_photo(Image image, const Pipeline& pipeline, std::string_view place);
 
 /// read_image() and the fixed steps of `pipeline`. Throws what read_image() does, and DataError for
 /// an image so narrow that a step cannot be done; all name the file.

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/printable.h"
+#include "infer/edge_exit_report.h"
 #include "infer/http_client_pool.h"
 #include "infer/request_deadline.h"
 

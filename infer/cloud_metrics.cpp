@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/threads.h"
+#include "infer/http_server_metrics.h"
 
 namespace branchy {
 namespace {
@@ -107,38 +108,11 @@ void CloudMetrics::count_edge_exits(const EdgeExitCounts& counts) {
 void CloudMetrics::count_reload(bool good) const { (good ? reloads_ : failed_reloads_).add(); }
 
 void CloudMetrics::watch(const HttpServer& server, std::function<std::size_t()> waiting) {
-  const auto total = [this](const char* name, const char* help, const MetricLabels& labels = {}) {
-    return registry_.counter(name, help, labels);
-  };
+  add_http_server_metrics(registry_, server);
   const GaugeMetric queue =
       registry_.gauge("branchy_queue_requests", "Requests that wait to be computed.");
-  const GaugeMetric unread =
-      registry_.gauge("branchy_unread_requests", "Requests that wait to be read and checked.");
-  const GaugeMetric open = registry_.gauge("branchy_connections", "Connections open now.");
-  const CounterMetric accepted =
-      total("branchy_connections_accepted_total", "Connections accepted.");
-  const CounterMetric refused =
-      total("branchy_connections_refused_total", "Connections refused, too many were open.");
-  const CounterMetric in =
-      total("branchy_http_bytes_total", "HTTP, without TLS.", {{"direction", "in"}});
-  const CounterMetric out =
-      total("branchy_http_bytes_total", "HTTP, without TLS.", {{"direction", "out"}});
-  std::vector<CounterMetric> responses;
-  for (int hundred = 1; hundred <= 5; ++hundred)
-    responses.push_back(total("branchy_http_responses_total", "Answers of any kind by status.",
-                              {{"status", fmt::format("{}xx", hundred)}}));
-  registry_.before_text([=, &server, waiting = std::move(waiting)] {
-    const HttpServer::Stats stats = server.stats();
-    queue.set(static_cast<double>(waiting()));
-    unread.set(static_cast<double>(stats.queue_length));
-    open.set(static_cast<double>(stats.connections_open));
-    accepted.raise_to(static_cast<double>(stats.connections_accepted));
-    refused.raise_to(static_cast<double>(stats.connections_refused));
-    in.raise_to(static_cast<double>(stats.bytes_in));
-    out.raise_to(static_cast<double>(stats.bytes_out));
-    for (std::size_t i = 0; i < responses.size(); ++i)
-      responses[i].raise_to(static_cast<double>(stats.responses[i + 1]));
-  });
+  registry_.before_text(
+      [queue, waiting = std::move(waiting)] { queue.set(static_cast<double>(waiting())); });
 }
 
 }  // namespace branchy

@@ -8,7 +8,6 @@
 
 #include "core/error.h"
 #include "core/printable.h"
-#include "core/provenance.h"
 #include "infer/edge_exit_report.h"
 #include "infer/protocol.h"
 #include "infer/request_check.h"
@@ -35,20 +34,7 @@ using Clock = std::chrono::steady_clock;
 
 double seconds(Clock::duration time) { return std::chrono::duration<double>(time).count(); }
 
-std::string server_metadata() {
-  return fmt::format(
-      R"({{"name":"branchy","version":"{}","extensions":["binary_tensor_data","classification"]}})",
-      version_string());
-}
-
-HttpResponse wrong_method(CloudEndpoint endpoint) {
-  const std::string_view allowed = allowed_methods(endpoint);
-  HttpResponse response = error_response(405, fmt::format("only {} is allowed here", allowed));
-  response.headers.emplace_back("Allow", allowed);
-  return response;
-}
-
-HttpResponse unknown_model(const CloudRoute& route, const ModelTable& models) {
+HttpResponse unknown_model(const Route& route, const ModelTable& models) {
   std::string known;
   for (const std::string& name : models.models()) {
     known += known.empty() ? " " : ", ";
@@ -65,16 +51,6 @@ HttpResponse unknown_model(const CloudRoute& route, const ModelTable& models) {
 EdgeExitCounts edge_exits_of(const HttpRequest& request) {
   const auto text = find_header(request.headers, kEdgeExitsHeader);
   return text ? parse_edge_exits(*text) : EdgeExitCounts{};
-}
-
-HttpResponse to_http(const InferResponse& answer, const InferRequest& request,
-                     const ModelDescription& model) {
-  WireMessage wire = build_infer_response(answer, request, model.class_names);
-  HttpResponse response{.headers = {{"Content-Type", std::string(wire.content_type())}}};
-  if (wire.json_bytes)
-    response.headers.emplace_back(kInferenceHeader, std::to_string(*wire.json_bytes));
-  response.body = std::move(wire.body);
-  return response;
 }
 
 const WireTensor* find_output(const InferResponse& answer, std::string_view name) {
@@ -128,39 +104,35 @@ std::optional<HttpResponse> CloudService::quick(const HttpRequest& request) {
 }
 
 std::optional<HttpResponse> CloudService::quick_unreported(const HttpRequest& request) const {
-  const CloudRoute route = find_cloud_route(request.path());
-  const CloudEndpoint endpoint = route.endpoint;
-  if (endpoint == CloudEndpoint::kUnknown ||
-      (endpoint == CloudEndpoint::kMetrics && !options_.serve_metrics))
+  const Route route = find_route(request.path());
+  const Endpoint endpoint = route.endpoint;
+  if (endpoint == Endpoint::kUnknown || (endpoint == Endpoint::kMetrics && !options_.serve_metrics))
     return error_response(404, "no such path");
-  if (request.method == "OPTIONS") {
-    return HttpResponse{.status = 204,
-                        .headers = {{"Allow", std::string(allowed_methods(endpoint))}}};
-  }
-  if (!allows_method(endpoint, request.method)) return wrong_method(endpoint);
-  if (endpoint == CloudEndpoint::kServer) return json_response(server_metadata());
-  if (endpoint == CloudEndpoint::kLive) return json_response(R"({"live":true})");
-  if (endpoint == CloudEndpoint::kMetrics) return metrics_response();
+  if (auto refusal = method_response(request.method, is_posted(endpoint))) return refusal;
+  if (endpoint == Endpoint::kServer)
+    return json_response(server_metadata_json(R"(,"classification")"));
+  if (endpoint == Endpoint::kLive) return json_response(R"({"live":true})");
+  if (endpoint == Endpoint::kMetrics) return metrics_response();
   const std::shared_ptr<const Served> now = served();
   if (!now || now->models->empty()) return error_response(503, "the model is not ready yet");
-  if (endpoint == CloudEndpoint::kReady) {
+  if (endpoint == Endpoint::kReady) {
     return draining_ ? error_response(503, "shutting down") : json_response(R"({"ready":true})");
   }
-  if (endpoint == CloudEndpoint::kIndex) return std::nullopt;
-  return endpoint == CloudEndpoint::kInfer && now->models->find(route.model, route.version)
+  if (endpoint == Endpoint::kIndex) return std::nullopt;
+  return endpoint == Endpoint::kInfer && now->models->find(route.model, route.version)
              ? std::nullopt
              : std::optional(model_response(route, *now));
 }
 
-HttpResponse CloudService::model_response(const CloudRoute& route, const Served& served) const {
+HttpResponse CloudService::model_response(const Route& route, const Served& served) const {
   const ServedVersion* version = served.models->find(route.model, route.version);
   if (version == nullptr) {
-    if (route.endpoint == CloudEndpoint::kInfer)
+    if (route.endpoint == Endpoint::kInfer)
       metrics_.count({.status = 404}, *metrics_.unknown_model());
     return unknown_model(route, *served.models);
   }
   const ModelDescription& model = version->description;
-  if (route.endpoint == CloudEndpoint::kModelReady) {
+  if (route.endpoint == Endpoint::kModelReady) {
     if (draining_) return error_response(503, "shutting down");
     return json_response(fmt::format(R"({{"name":"{}","ready":true}})", model.name));
   }
@@ -182,8 +154,8 @@ void CloudService::index(const HttpRequest& request, const Respond& respond) con
 }
 
 void CloudService::answer(const HttpRequest& request, Respond respond) {
-  const CloudRoute route = find_cloud_route(request.path());
-  if (route.endpoint == CloudEndpoint::kIndex) return index(request, respond);
+  const Route route = find_route(request.path());
+  if (route.endpoint == Endpoint::kIndex) return index(request, respond);
   auto exchange = std::make_shared<Exchange>();
   exchange->respond = std::move(respond);
   exchange->arrived = request.arrived == Clock::time_point{} ? Clock::now() : request.arrived;
@@ -252,7 +224,8 @@ void CloudService::finish(Exchange& exchange, const InferRequest& request, Infer
     answer.model_version = exchange.version.description.version;
     answer.id = request.id;
     answer.parameters["queue_ms"] = 1e3 * (stages.batch_wait + stages.queue);
-    HttpResponse response = to_http(answer, request, exchange.version.description);
+    HttpResponse response = message_response(
+        build_infer_response(answer, request, exchange.version.description.class_names));
     if (const WireTensor* exits = find_output(answer, "exit_index"))
       CloudMetrics::count_exits(int32_values(*exits), *exchange.metrics);
     stages.write = seconds(Clock::now() - begin);

@@ -13,9 +13,9 @@
 
 #include "infer/batcher.h"
 #include "infer/cloud_metrics.h"
-#include "infer/cloud_route.h"
 #include "infer/http_server.h"
 #include "infer/infer_backend.h"
+#include "infer/inference_routes.h"
 #include "infer/metrics_registry.h"
 #include "infer/model_table.h"
 #include "infer/request_record.h"
@@ -88,7 +88,7 @@ class CloudService {
 
   [[nodiscard]] std::shared_ptr<const Served> served() const;
   [[nodiscard]] std::optional<HttpResponse> quick_unreported(const HttpRequest& request) const;
-  [[nodiscard]] HttpResponse model_response(const CloudRoute& route, const Served& served) const;
+  [[nodiscard]] HttpResponse model_response(const Route& route, const Served& served) const;
   void index(const HttpRequest& request, const Respond& respond) const;
   void submit(const std::shared_ptr<Exchange>& exchange, const HttpRequest& request);
   void finish(Exchange& exchange, const InferRequest& request, InferResult result,

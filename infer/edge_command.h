@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "infer/edge_listen.h"
+
 namespace CLI {
 class App;
 }
@@ -43,11 +45,13 @@ struct EdgeCommandOptions {
   std::string measure;        ///< write the times of the model's parts here and classify nothing
   std::int64_t repeat = 50;   ///< timed runs of `measure`
   bool json = false;
+  EdgeListenOptions listen;  ///< serve HTTP too, or nothing else
 };
 
 void add_edge_options(CLI::App& app, EdgeCommandOptions& options);
 /// Gives the exit code: 0, or 1 when an image file could not be read (a watched folder's only tell
-/// a line). SIGINT and SIGTERM end it when the images that have been taken are answered.
+/// a line). SIGINT and SIGTERM end it when the images that have been taken are answered; an edge
+/// that listens waits for one when its source is at an end.
 int run_edge_command(const EdgeCommandOptions& options);
 
 }  // namespace branchy

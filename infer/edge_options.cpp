@@ -119,6 +119,7 @@ void add_edge_options(CLI::App& app, EdgeCommandOptions& options) {
   add_policy_options(app, options);
   add_image_options(app, options);
   add_time_options(app, options);
+  add_edge_listen_options(app, options.listen);
   app.add_option("--out", options.out, "Write one JSON object for each image to this file");
   app.add_flag("--json", options.json, "Print JSON: a line for each image file, and the summary");
   add_measure_options(app, options.measure, options.repeat);

@@ -70,6 +70,7 @@ class EdgePipeline::Impl {
   void compute_image(const EdgeJobPtr& job);
   void hedge(const EdgeJobPtr& job);
   void answer_here(const EdgeJobPtr& job, const std::string& reason);
+  void measure_link();
   void follow_bandwidth(EdgeTask& task);
   // The asking threads.
   void ask();
@@ -175,17 +176,19 @@ void EdgePipeline::Impl::compute() {
   }
 }
 
+void EdgePipeline::Impl::measure_link() {
+  if (!link_->is_probe_due()) return;
+  const std::lock_guard lock(mutex_);
+  probe_wanted_ = true;
+  questions_.notify_one();
+}
+
 void EdgePipeline::Impl::follow_bandwidth(EdgeTask& task) {
+  const bool follows = options_.follower && options_.follower->follows_estimates();
+  if (link_ && (follows || options_.measures_link)) measure_link();
   if (!options_.follower) return;
   const PolicyFollower& follower = *options_.follower;
-  if (link_ && follower.follows_estimates()) {
-    if (link_->is_probe_due()) {
-      const std::lock_guard lock(mutex_);
-      probe_wanted_ = true;
-      questions_.notify_one();
-    }
-    task.outcome.bits_per_second = link_->status().estimate.bits_per_second();
-  }
+  if (link_ && follows) task.outcome.bits_per_second = link_->status().estimate.bits_per_second();
   task.outcome.bits_per_second = follower.bits_per_second(task.outcome.bits_per_second);
   const PolicyPtr& policy = follower.policy(task.outcome.bits_per_second);
   if (policy == engine_.policy()) return;

@@ -105,9 +105,14 @@ void check_edge_options(const EdgeCommandOptions& options) {
   if (!options.measure.empty()) return;
   const int num_sources = (options.data.empty() ? 0 : 1) + (options.files.empty() ? 0 : 1) +
                           (options.watch.empty() ? 0 : 1);
-  if (num_sources != 1) {
-    throw ConfigError("[edge] give one of --data, --watch or image files");
+  const bool listens = !options.listen.address.empty();
+  if (num_sources > 1 || (num_sources == 0 && !listens)) {
+    throw ConfigError("[edge] give one of --data, --watch or image files, or --listen");
   }
+  if (num_sources == 0 && !options.out.empty()) {
+    throw ConfigError("[edge] --out is for --data, --watch or image files");
+  }
+  check_edge_listen_options(options.listen);
   if (options.cloud_only && options.cloud.empty()) {
     throw ConfigError("[edge] --cloud-only needs --cloud URL");
   }
@@ -127,7 +132,8 @@ std::unique_ptr<EdgePipeline> make_edge_pipeline(const EdgeCommandOptions& optio
                  .use_codec = sends_codes(model, options)},
       .threads = options.threads > 0 ? options.threads : num_available_cpus(),
       .queue = static_cast<std::size_t>(options.queue),
-      .deadline = milliseconds(options.deadline_ms)};
+      .deadline = milliseconds(options.deadline_ms),
+      .measures_link = !options.listen.address.empty()};
   if (options.hedge_ms >= 0) {
     if (model.info.cut.empty() || model.plan->part().last_exit != model.info.config.early_exits + 1)
       throw ConfigError(

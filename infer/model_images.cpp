@@ -107,12 +107,26 @@ ModelImages open_images(const ModelInfo& info, const Shape& input, const ImageRe
   return result;
 }
 
+namespace {
+
+Pipeline image_pipeline(const ModelInfo& info, const Shape& input) {
+  const std::optional<Augmentation> preset = recorded_preset(info);
+  return preset ? evaluation_pipeline(*preset, input[2])
+                : Pipeline({resize_step(input[2], input[3])});
+}
+
+}  // namespace
+
 std::vector<std::uint8_t> read_model_image(const ModelInfo& info, const Shape& input,
                                            const std::filesystem::path& file) {
-  const std::optional<Augmentation> preset = recorded_preset(info);
-  const Pipeline pipeline =
-      preset ? evaluation_pipeline(*preset, input[2]) : Pipeline({resize_step(input[2], input[3])});
-  return read_photo(file, pipeline).pixels;
+  return read_photo(file, image_pipeline(info, input)).pixels;
+}
+
+std::vector<std::uint8_t> decode_model_image(const ModelInfo& info, const Shape& input,
+                                             std::span<const std::uint8_t> bytes,
+                                             std::string_view place, const ImageLimits& limits) {
+  return prepare_photo(decode_image(bytes, place, limits), image_pipeline(info, input), place)
+      .pixels;
 }
 
 }  // namespace branchy

@@ -4,10 +4,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "data/dataset.h"
+#include "data/image.h"
 #include "layers/model_file.h"
 
 namespace branchy {
@@ -37,5 +40,12 @@ struct ModelImages {
 /// resized to the size of `input`. Throws what read_image() does.
 [[nodiscard]] std::vector<std::uint8_t> read_model_image(const ModelInfo& info, const Shape& input,
                                                          const std::filesystem::path& file);
+/// The same of the bytes of an image file. Throws DataError that begins with `place`, also for an
+/// image beyond `limits`.
+[[nodiscard]] std::vector<std::uint8_t> decode_model_image(const ModelInfo& info,
+                                                           const Shape& input,
+                                                           std::span<const std::uint8_t> bytes,
+                                                           std::string_view place,
+                                                           const ImageLimits& limits);
 
 }  // namespace branchy

@@ -10,8 +10,9 @@ BRANCHY_BUILD_PACKAGES=(
   zlib1g-dev
 )
 # gnuplot-nox draws the plots of branchy-experiments, which its tests look at; python3 runs a client
-# of the protocol; nginx-light and openssl are for two clouds behind one address.
-BRANCHY_TEST_PACKAGES=(libgtest-dev libgmock-dev gnuplot-nox python3 nginx-light openssl)
+# of the protocol; nginx-light and openssl are for two clouds behind one address; curl asks both
+# servers what infer/CONVERSATION.md says.
+BRANCHY_TEST_PACKAGES=(libgtest-dev libgmock-dev gnuplot-nox python3 nginx-light openssl curl)
 
 say() { printf '== %s\n' "$*"; }
 fail() {
