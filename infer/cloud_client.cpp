@@ -64,6 +64,7 @@ CloudAnswer read_answer(const InferResponse& response, const CloudModel& model,
     throw ProtocolError(fmt::format("answer's confidence is {}, expected 0..1", answer.confidence));
   }
   answer.compute_ms = number_parameter(response.parameters, "compute_ms").value_or(0);
+  answer.queue_ms = number_parameter(response.parameters, "queue_ms").value_or(0);
   return answer;
 }
 
@@ -218,7 +219,7 @@ Result<CloudAnswer> CloudClient::infer(const CloudQuestion& question) {
 
 Result<CloudAnswer> CloudClient::infer(const CloudQuestion& question,
                                        std::chrono::milliseconds timeout,
-                                       const std::string& edge_exits) {
+                                       const EdgeExitCounts& edge_exits) {
   const Clock::time_point deadline = Clock::now() + timeout;
   const CloudModel& model = impl_->model;
   InferRequest request;
@@ -237,7 +238,8 @@ Result<CloudAnswer> CloudClient::infer(const CloudQuestion& question,
   HttpRequest message{.method = "POST", .target = fmt::format("/v2/models/{}/infer", model.name)};
   message.headers = {{"Content-Type", std::string(wire.content_type())},
                      {std::string(kInferenceHeader), std::to_string(wire.json_bytes.value_or(0))}};
-  if (!edge_exits.empty()) message.headers.emplace_back(kEdgeExitsHeader, edge_exits);
+  if (!edge_exits.empty())
+    message.headers.emplace_back(kEdgeExitsHeader, format_edge_exits(edge_exits));
   message.body = std::move(wire.body);
   const HttpClientPool::Lease http = impl_->pool.lease(deadline);
   if (!http) return impl_->no_connection();

@@ -13,6 +13,7 @@
 
 #include "core/result.h"
 #include "core/tensor.h"
+#include "infer/edge_exit_report.h"
 #include "infer/http_client.h"
 #include "infer/http_message.h"
 #include "infer/policies/prediction.h"
@@ -48,6 +49,7 @@ struct CloudAnswer {
   float confidence = 0;        ///< of `exit`, within 0..1, as the cloud says
   bool dropped = false;        ///< the policy gives no answer
   double compute_ms = 0;       ///< as the cloud says; 0 when it does not
+  double queue_ms = 0;         ///< how long it waited there, likewise
   double round_trip_ms = 0;    ///< from the first byte built to the last byte read
   std::int64_t bytes_sent = 0, bytes_received = 0;  ///< HTTP headers included
 };
@@ -91,10 +93,11 @@ class CloudClient {
   /// The served model's metadata, e.g. to see before the first image whether the two sides fit.
   [[nodiscard]] Result<ModelDescription> describe();
   [[nodiscard]] Result<CloudAnswer> infer(const CloudQuestion& question);
-  /// Within `timeout`, which the cloud is told; `edge_exits` travels as that header unless empty.
+  /// Within `timeout`, which the cloud is told; `edge_exits` travels as kEdgeExitsHeader unless
+  /// empty.
   [[nodiscard]] Result<CloudAnswer> infer(const CloudQuestion& question,
                                           std::chrono::milliseconds timeout,
-                                          const std::string& edge_exits);
+                                          const EdgeExitCounts& edge_exits);
   /// Exchanges a message that needs no computing, made longer by `padding_bytes` (at most
   /// kMaxPadding): to measure the link.
   [[nodiscard]] Result<LinkProbe> probe(std::size_t padding_bytes);

@@ -1,8 +1,5 @@
 #include "infer/cloud_link.h"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <thread>
 #include <utility>
@@ -31,12 +28,6 @@ bool may_help_to_retry(FailureKind kind) {
     default:
       return false;
   }
-}
-
-std::string exits_header(const std::map<std::int64_t, std::int64_t>& exits) {
-  std::vector<std::string> counts;
-  for (const auto& [exit, count] : exits) counts.push_back(fmt::format("{}={}", exit, count));
-  return fmt::format("{}", fmt::join(counts, ","));
 }
 
 }  // namespace
@@ -90,12 +81,15 @@ CloudReply CloudLink::ask(const CloudQuestion& question, std::optional<Clock::ti
 }
 
 Result<CloudAnswer> CloudLink::attempt(const CloudQuestion& question, milliseconds timeout) {
-  const auto exits = take_exits();
-  Result<CloudAnswer> answer = client_.infer(question, timeout, exits_header(exits));
+  const EdgeExitCounts exits = take_exits();
+  Result<CloudAnswer> answer = client_.infer(question, timeout, exits);
   const std::lock_guard lock(mutex_);
   if (answer) {
+    const double there_ms = answer->compute_ms + answer->queue_ms;
+    const double link_ms = answer->round_trip_ms - there_ms;
+    // What the cloud says of itself is believed only when it can be true.
     estimate_.add_transfer(answer->bytes_sent + answer->bytes_received,
-                           std::max(answer->round_trip_ms - answer->compute_ms, 0.0));
+                           there_ms >= 0 && link_ms >= 0 ? link_ms : answer->round_trip_ms);
     last_transfer_ = Clock::now();
   } else {
     for (const auto& [exit, count] : exits) exits_[exit] += count;
@@ -132,7 +126,7 @@ void CloudLink::close_question(CircuitBreaker::Pass pass, const CloudReply& repl
   if (is_first && warn_) warn_(text + "; answering without the cloud");
 }
 
-std::map<std::int64_t, std::int64_t> CloudLink::take_exits() {
+EdgeExitCounts CloudLink::take_exits() {
   const std::lock_guard lock(mutex_);
   return std::exchange(exits_, {});
 }

@@ -5,7 +5,6 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -47,7 +46,7 @@ struct CloudLinkStatus {
 ///    then one trial at a time, without retries.
 /// 3. Every request says how long the edge waits, and how many answers the edge gave by exit since
 ///    the last request that succeeded.
-/// 4. A transfer's own time tells the bandwidth, the cloud's computing excepted. With several at
+/// 4. A transfer's own time tells the bandwidth, what the image spent in the cloud excepted. With several at
 ///    once that is the share that each got.
 class CloudLink {
  public:
@@ -83,7 +82,7 @@ class CloudLink {
   /// How long to wait before attempt number `attempt`, from 1.
   [[nodiscard]] Clock::duration backoff(std::int64_t attempt, const Failure& failure);
   void close_question(CircuitBreaker::Pass pass, const CloudReply& reply, const std::string& text);
-  [[nodiscard]] std::map<std::int64_t, std::int64_t> take_exits();
+  [[nodiscard]] EdgeExitCounts take_exits();
 
   const std::int64_t retries_;
   const Warn warn_;
@@ -92,7 +91,7 @@ class CloudLink {
   CircuitBreaker breaker_;
   LinkEstimate estimate_;
   Rng rng_;
-  std::map<std::int64_t, std::int64_t> exits_;  // answers not reported yet
+  EdgeExitCounts exits_;  // answers not reported yet
   std::optional<Clock::time_point> last_probe_, last_transfer_;
   std::int64_t probe_bytes_ = 0;
   bool was_away_ = false;

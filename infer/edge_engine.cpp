@@ -190,6 +190,7 @@ EdgeOutcome EdgeEngine::take_answer(const EdgeTask& task, const CloudAnswer& ans
   outcome.from_cloud = true;
   outcome.last_exit = answer.last_exit;
   outcome.cloud_ms = answer.compute_ms;
+  outcome.cloud_queue_ms = answer.queue_ms;
   outcome.bytes_sent = answer.bytes_sent;
   outcome.bytes_received = answer.bytes_received;
   const float temperature = model_.info.temperature(answer.exit);

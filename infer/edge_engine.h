@@ -42,6 +42,7 @@ struct EdgeOutcome {
   double encode_ms = 0;        ///< making of the feature what is sent
   double round_trip_ms = 0;    ///< asking the cloud, successful or not, retries included
   double cloud_ms = 0;         ///< the cloud's computing, part of round_trip_ms
+  double cloud_queue_ms = 0;   ///< waiting there, part of it too
   double total_ms = 0;
   std::int64_t bytes_sent = 0, bytes_received = 0;
   std::int64_t retries = 0;               ///< further attempts at the cloud, after failures

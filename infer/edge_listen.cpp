@@ -58,6 +58,17 @@ struct EdgeListener::Impl {
         server(server_options(options), service.quick_handler(), service.handler()) {
     add_http_server_metrics(service.metrics(), server);
   }
+  ~Impl() { stop(); }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  // In this order: nothing new comes, what has come is decoded, what is decoded is answered.
+  void stop() {
+    if (std::exchange(is_stopped, true)) return;
+    server.stop(drain_limit);
+    service.stop();
+    pipeline.drain();
+  }
 
   EdgePipeline& pipeline;
   std::chrono::milliseconds drain_limit;
@@ -128,17 +139,12 @@ EdgeListener::EdgeListener(const EdgeListenOptions& options, EdgePipeline& pipel
   write_log_line("branchy-edge", fmt::format("listening on {}", url.to_string()));
 }
 
-EdgeListener::~EdgeListener() { stop(); }
+EdgeListener::~EdgeListener() = default;
 
 void EdgeListener::count(const EdgeResult& result, std::shared_ptr<const Thumbnail> picture) {
   impl_->service.count(result, std::move(picture));
 }
 
-void EdgeListener::stop() {
-  if (std::exchange(impl_->is_stopped, true)) return;
-  impl_->server.stop(impl_->drain_limit);
-  impl_->service.stop();
-  impl_->pipeline.drain();
-}
+void EdgeListener::stop() { impl_->stop(); }
 
 }  // namespace branchy

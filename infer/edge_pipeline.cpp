@@ -2,9 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <condition_variable>
-#include <deque>
 #include <future>
 #include <mutex>
 #include <thread>
@@ -12,6 +10,7 @@
 
 #include "core/error.h"
 #include "core/threads.h"
+#include "infer/edge_schedule.h"
 
 namespace branchy {
 namespace {
@@ -22,27 +21,6 @@ double ms_between(Clock::time_point start, Clock::time_point end) {
   return std::chrono::duration<double, std::milli>(end - start).count();
 }
 
-/// An image from `submit` to its outcome. Once computed, the task is read by several threads and
-/// changed by none, unless no exit has been computed: then by the computing thread alone.
-struct Job {
-  EdgeTask task;
-  EdgePipeline::Done done;
-  Clock::time_point arrived;
-  // Guarded by the pipeline's mutex:
-  Clock::time_point ready = {};  ///< when it began to wait for the cloud
-  bool is_answered = false, is_hedged = false;
-  std::string failure;                 ///< why there is no answer of the cloud
-  double waited_ms = 0, asked_ms = 0;  ///< for a connection; with the question
-  std::int64_t retries = 0;
-};
-using JobPtr = std::shared_ptr<Job>;
-
-/// What the computing thread does next.
-struct Work {
-  enum class Kind { kFresh, kFailed, kHedge } kind = Kind::kFresh;
-  JobPtr job;
-};
-
 }  // namespace
 
 class EdgePipeline::Impl {
@@ -51,6 +29,7 @@ class EdgePipeline::Impl {
       : options_(std::move(options)),
         link_(std::move(cloud)),
         engine_(std::move(model), link_ != nullptr, std::move(options_.engine)),
+        schedule_(options_.queue, engine_.has_rest() ? options_.hedge : std::nullopt),
         policy_text_(engine_.policy()->text()) {
     if (options_.threads < 1 || options_.threads > num_available_cpus())
       throw ConfigError(fmt::format("[edge] {} computing threads, expected 1 to {}",
@@ -88,34 +67,28 @@ class EdgePipeline::Impl {
  private:
   // The computing thread.
   void compute();
-  [[nodiscard]] std::optional<Work> next_work(Clock::time_point now);
-  [[nodiscard]] std::optional<Clock::time_point> next_time() const;
-  [[nodiscard]] bool is_blocked() const { return link_ && waiting_.size() >= options_.queue; }
-  [[nodiscard]] JobPtr due_hedge(Clock::time_point now);
-  void compute_image(const JobPtr& job);
-  void hedge(const JobPtr& job);
-  void answer_here(const JobPtr& job, const std::string& reason);
+  void compute_image(const EdgeJobPtr& job);
+  void hedge(const EdgeJobPtr& job);
+  void answer_here(const EdgeJobPtr& job, const std::string& reason);
+  void measure_link();
   void follow_bandwidth(EdgeTask& task);
   // The asking threads.
   void ask();
-  void ask_one(std::unique_lock<std::mutex>& lock, const JobPtr& job);
+  void ask_one(std::unique_lock<std::mutex>& lock, const EdgeJobPtr& job);
 
-  void finish(const JobPtr& job, EdgeOutcome outcome);
+  void finish(const EdgeJobPtr& job, EdgeOutcome outcome);
 
   EdgePipelineOptions options_;
   std::unique_ptr<CloudLink> link_;
   EdgeEngine engine_;
   mutable std::mutex mutex_;  // guards what follows but the threads
   std::condition_variable work_, questions_, left_;
-  std::deque<JobPtr> fresh_;    // wait for their computing
-  std::deque<JobPtr> waiting_;  // wait for a connection
-  std::deque<JobPtr> failed_;   // wait for being answered without the cloud
-  std::deque<JobPtr> hedges_;   // may be hedged, oldest first; answered ones are skipped
-  std::size_t active_ = 0;      // without an outcome yet
+  EdgeSchedule schedule_;
+  std::size_t active_ = 0;  // without an outcome yet
   std::size_t in_flight_ = 0;
   bool probe_wanted_ = false, stopped_ = false;
   std::string policy_text_;
-  Clock::duration image_time_{}, rest_time_{};  // of the last computing
+  Clock::duration rest_time_{};  // the computing thread's: what the last rest took
   std::thread computing_;
   std::vector<std::thread> asking_;
 };
@@ -129,10 +102,9 @@ void EdgePipeline::Impl::require(const EdgeImage& image) const {
 
 bool EdgePipeline::Impl::take(EdgeImage& image, Done& done, bool wait) {
   std::unique_lock lock(mutex_);
-  const auto has_room = [this] { return fresh_.size() < options_.queue; };
-  if (wait) left_.wait(lock, has_room);
-  if (!has_room()) return false;
-  auto job = std::make_shared<Job>();
+  if (wait) left_.wait(lock, [this] { return schedule_.has_room(); });
+  if (!schedule_.has_room()) return false;
+  auto job = std::make_shared<EdgeJob>();
   job->arrived = Clock::now();
   job->task.pixels = std::move(image.pixels);
   job->task.deadline = image.deadline;
@@ -143,7 +115,7 @@ bool EdgePipeline::Impl::take(EdgeImage& image, Done& done, bool wait) {
         job->arrived + options_.deadline - std::chrono::duration_cast<Clock::duration>(spent);
   }
   job->done = std::move(done);
-  fresh_.push_back(std::move(job));
+  schedule_.add_fresh(std::move(job));
   ++active_;
   lock.unlock();
   work_.notify_one();
@@ -166,8 +138,8 @@ EdgeStatus EdgePipeline::Impl::status() const {
     status.cloud_paused = link.is_paused;
   }
   const std::lock_guard lock(mutex_);
-  status.queued = fresh_.size();
-  status.waiting = waiting_.size();
+  status.queued = schedule_.num_fresh();
+  status.waiting = schedule_.num_questions();
   status.in_flight = in_flight_;
   status.policy = policy_text_;
   return status;
@@ -177,10 +149,10 @@ void EdgePipeline::Impl::compute() {
   set_num_threads(options_.threads);
   std::unique_lock lock(mutex_);
   for (;;) {
-    const std::optional<Work> work = next_work(Clock::now());
+    const std::optional<EdgeWork> work = schedule_.take_work(Clock::now());
     if (!work) {
       if (stopped_) return;
-      if (const auto time = next_time()) {
+      if (const auto time = schedule_.next_time()) {
         work_.wait_until(lock, *time);
       } else {
         work_.wait(lock);
@@ -190,13 +162,13 @@ void EdgePipeline::Impl::compute() {
     lock.unlock();
     left_.notify_all();
     switch (work->kind) {
-      case Work::Kind::kFresh:
+      case EdgeWork::Kind::kFresh:
         compute_image(work->job);
         break;
-      case Work::Kind::kFailed:
+      case EdgeWork::Kind::kFailed:
         answer_here(work->job, work->job->failure);
         break;
-      case Work::Kind::kHedge:
+      case EdgeWork::Kind::kHedge:
         hedge(work->job);
         break;
     }
@@ -204,68 +176,19 @@ void EdgePipeline::Impl::compute() {
   }
 }
 
-std::optional<Work> EdgePipeline::Impl::next_work(Clock::time_point now) {
-  for (auto job = waiting_.begin(); job != waiting_.end();) {
-    const auto& deadline = (*job)->task.deadline;
-    if (!(*job)->is_answered && (!deadline || now < *deadline)) {
-      ++job;
-      continue;
-    }
-    if (!(*job)->is_answered) {
-      (*job)->failure = "deadline";
-      (*job)->waited_ms = ms_between((*job)->ready, now);
-      failed_.push_back(*job);
-    }
-    job = waiting_.erase(job);
-  }
-  if (!failed_.empty()) {
-    Work work{Work::Kind::kFailed, std::move(failed_.front())};
-    failed_.pop_front();
-    return work;
-  }
-  if (JobPtr job = due_hedge(now)) return Work{Work::Kind::kHedge, std::move(job)};
-  if (fresh_.empty()) return std::nullopt;
-  const auto& deadline = fresh_.front()->task.deadline;
-  if (is_blocked() && (!deadline || now + image_time_ < *deadline)) return std::nullopt;
-  Work work{Work::Kind::kFresh, std::move(fresh_.front())};
-  fresh_.pop_front();
-  return work;
-}
-
-JobPtr EdgePipeline::Impl::due_hedge(Clock::time_point now) {
-  while (!hedges_.empty() && hedges_.front()->is_answered) hedges_.pop_front();
-  if (hedges_.empty()) return nullptr;
-  const Clock::time_point due = hedges_.front()->ready + *options_.hedge;
-  if (now < due) return nullptr;
-  if (!fresh_.empty() && fresh_.front()->arrived <= due && !is_blocked()) return nullptr;
-  JobPtr job = std::move(hedges_.front());
-  hedges_.pop_front();
-  job->is_hedged = true;
-  return job;
-}
-
-std::optional<Clock::time_point> EdgePipeline::Impl::next_time() const {
-  std::optional<Clock::time_point> next;
-  const auto consider = [&](Clock::time_point time) { next = next ? std::min(*next, time) : time; };
-  for (const JobPtr& job : waiting_)
-    if (job->task.deadline) consider(*job->task.deadline);
-  if (!hedges_.empty()) consider(hedges_.front()->ready + *options_.hedge);
-  if (!fresh_.empty() && fresh_.front()->task.deadline)
-    consider(*fresh_.front()->task.deadline - image_time_);
-  return next;
+void EdgePipeline::Impl::measure_link() {
+  if (!link_->is_probe_due()) return;
+  const std::lock_guard lock(mutex_);
+  probe_wanted_ = true;
+  questions_.notify_one();
 }
 
 void EdgePipeline::Impl::follow_bandwidth(EdgeTask& task) {
+  const bool follows = options_.follower && options_.follower->follows_estimates();
+  if (link_ && (follows || options_.measures_link)) measure_link();
   if (!options_.follower) return;
   const PolicyFollower& follower = *options_.follower;
-  if (link_ && follower.follows_estimates()) {
-    if (link_->is_probe_due()) {
-      const std::lock_guard lock(mutex_);
-      probe_wanted_ = true;
-      questions_.notify_one();
-    }
-    task.outcome.bits_per_second = link_->status().estimate.bits_per_second();
-  }
+  if (link_ && follows) task.outcome.bits_per_second = link_->status().estimate.bits_per_second();
   task.outcome.bits_per_second = follower.bits_per_second(task.outcome.bits_per_second);
   const PolicyPtr& policy = follower.policy(task.outcome.bits_per_second);
   if (policy == engine_.policy()) return;
@@ -274,7 +197,7 @@ void EdgePipeline::Impl::follow_bandwidth(EdgeTask& task) {
   policy_text_ = policy->text();
 }
 
-void EdgePipeline::Impl::compute_image(const JobPtr& job) {
+void EdgePipeline::Impl::compute_image(const EdgeJobPtr& job) {
   const Clock::time_point began = Clock::now();
   EdgeTask& task = job->task;
   task.outcome.queue_ms = ms_between(job->arrived, began);
@@ -286,14 +209,11 @@ void EdgePipeline::Impl::compute_image(const JobPtr& job) {
   if (!link_) return answer_here(job, engine_.has_rest() ? "" : "no-cloud");
   if (link_->status().is_paused) return answer_here(job, "paused");
   const std::lock_guard lock(mutex_);
-  image_time_ = end - began;
-  job->ready = end;
-  waiting_.push_back(job);
-  if (options_.hedge && engine_.has_rest()) hedges_.push_back(job);
+  schedule_.add_question(job, end, end - began);
   questions_.notify_one();
 }
 
-void EdgePipeline::Impl::hedge(const JobPtr& job) {
+void EdgePipeline::Impl::hedge(const EdgeJobPtr& job) {
   const Clock::time_point began = Clock::now();
   const auto& deadline = job->task.deadline;
   if (!deadline || began + rest_time_ < *deadline) {
@@ -304,10 +224,10 @@ void EdgePipeline::Impl::hedge(const JobPtr& job) {
   // No time for it. The cloud may still answer by the deadline, or has failed meanwhile.
   const std::lock_guard lock(mutex_);
   job->is_hedged = false;
-  if (!job->failure.empty() && !job->is_answered) failed_.push_back(job);
+  if (!job->failure.empty()) schedule_.add_failed(job);
 }
 
-void EdgePipeline::Impl::answer_here(const JobPtr& job, const std::string& reason) {
+void EdgePipeline::Impl::answer_here(const EdgeJobPtr& job, const std::string& reason) {
   EdgeTask& task = job->task;
   const Clock::time_point began = Clock::now();
   if (engine_.has_rest() && (!task.deadline || began + rest_time_ < *task.deadline)) {
@@ -322,25 +242,23 @@ void EdgePipeline::Impl::answer_here(const JobPtr& job, const std::string& reaso
 void EdgePipeline::Impl::ask() {
   std::unique_lock lock(mutex_);
   for (;;) {
-    questions_.wait(lock, [this] { return stopped_ || probe_wanted_ || !waiting_.empty(); });
+    questions_.wait(lock,
+                    [this] { return stopped_ || probe_wanted_ || schedule_.has_questions(); });
     if (probe_wanted_) {
       probe_wanted_ = false;
       lock.unlock();
       link_->probe();
       lock.lock();
-    } else if (!waiting_.empty()) {
-      const JobPtr job = std::move(waiting_.front());
-      waiting_.pop_front();
-      ask_one(lock, job);
+    } else if (schedule_.has_questions()) {
+      ask_one(lock, schedule_.take_question());
     } else {
       return;
     }
   }
 }
 
-void EdgePipeline::Impl::ask_one(std::unique_lock<std::mutex>& lock, const JobPtr& job) {
+void EdgePipeline::Impl::ask_one(std::unique_lock<std::mutex>& lock, const EdgeJobPtr& job) {
   work_.notify_one();  // there may be room among those that wait
-  if (job->is_answered) return;
   ++in_flight_;
   const Clock::time_point ready = job->ready;
   lock.unlock();
@@ -356,8 +274,7 @@ void EdgePipeline::Impl::ask_one(std::unique_lock<std::mutex>& lock, const JobPt
   job->asked_ms = ms_between(began, Clock::now());
   job->retries = reply.retries;
   if (!reply.answer && (engine_.has_rest() || job->task.seen.empty())) {
-    if (job->is_answered || job->is_hedged) return;  // answered by now, or in a moment
-    failed_.push_back(job);
+    schedule_.add_failed(job);
     work_.notify_one();
     return;
   }
@@ -367,10 +284,11 @@ void EdgePipeline::Impl::ask_one(std::unique_lock<std::mutex>& lock, const JobPt
   lock.lock();
 }
 
-void EdgePipeline::Impl::finish(const JobPtr& job, EdgeOutcome outcome) {
+void EdgePipeline::Impl::finish(const EdgeJobPtr& job, EdgeOutcome outcome) {
   {
     const std::lock_guard lock(mutex_);
     if (std::exchange(job->is_answered, true)) return;
+    schedule_.remove(job);
     outcome.queue_ms += job->waited_ms;
     outcome.round_trip_ms = job->asked_ms;
     outcome.retries = job->retries;

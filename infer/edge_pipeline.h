@@ -28,6 +28,8 @@ struct EdgePipelineOptions {
   std::optional<std::chrono::milliseconds> hedge = {};
   /// Chooses the policy of each image by the bandwidth, instead of `engine.policy`.
   std::optional<PolicyFollower> follower = {};
+  /// Probes the link while images come, for people to see, even if no policy follows it.
+  bool measures_link = false;
 };
 
 /// One image to classify.

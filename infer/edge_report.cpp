@@ -43,6 +43,7 @@ std::string to_json(const EdgeResult& result) {
                       {"encode", outcome.encode_ms},
                       {"round_trip", outcome.round_trip_ms},
                       {"cloud", outcome.cloud_ms},
+                      {"cloud_queue", outcome.cloud_queue_ms},
                       {"total", outcome.total_ms}};
   line["bytes_sent"] = outcome.bytes_sent;
   line["bytes_received"] = outcome.bytes_received;

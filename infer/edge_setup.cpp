@@ -132,7 +132,8 @@ std::unique_ptr<EdgePipeline> make_edge_pipeline(const EdgeCommandOptions& optio
                  .use_codec = sends_codes(model, options)},
       .threads = options.threads > 0 ? options.threads : num_available_cpus(),
       .queue = static_cast<std::size_t>(options.queue),
-      .deadline = milliseconds(options.deadline_ms)};
+      .deadline = milliseconds(options.deadline_ms),
+      .measures_link = !options.listen.address.empty()};
   if (options.hedge_ms >= 0) {
     if (model.info.cut.empty() || model.plan->part().last_exit != model.info.config.early_exits + 1)
       throw ConfigError(

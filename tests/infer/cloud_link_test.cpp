@@ -56,10 +56,10 @@ class CloudLinkTest : public testing::Test {
         answer.id = id.substr(0, id.find('"'));
         const std::string content = status == 200 ? build_infer_response(answer, parsed).body
                                                   : std::string(R"({"error":"as told"})");
-        socket.send("HTTP/1.1 " + std::to_string(status) +
-                    " As Told\r\nContent-Length: " + std::to_string(content.size()) + "\r\n" +
-                    (retry_after.empty() ? "" : "Retry-After: " + retry_after + "\r\n") + "\r\n" +
-                    content);
+        std::string answer_text = "HTTP/1.1 " + std::to_string(status) + " As Told\r\n";
+        if (!retry_after.empty()) answer_text.append("Retry-After: ").append(retry_after + "\r\n");
+        answer_text.append("Content-Length: ").append(std::to_string(content.size()));
+        socket.send(answer_text.append("\r\n\r\n").append(content));
       }
     });
   }

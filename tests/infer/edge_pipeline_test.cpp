@@ -7,6 +7,9 @@
 #include <future>
 
 #include "core/error.h"
+#include "infer/edge_exit_report.h"
+#include "infer/request_deadline.h"
+#include "tests/infer/certificates.h"
 #include "tests/infer/loopback.h"
 #include "tests/infer/split_fixture.h"
 #include "tests/support/child_process.h"
@@ -175,6 +178,26 @@ TEST_F(EdgePipelineTest, TheCloudIsToldTheTimeLeftAndWhatTheEdgeAnswered) {
   EXPECT_GT(std::stoi(told[0].first), 9000);
   EXPECT_LE(std::stoi(told[0].first), 10000) << "the time-out of the cloud";
   EXPECT_LE(std::stoi(told[1].first), 5000) << "the image's deadline is earlier";
+}
+
+TEST_F(EdgePipelineTest, AsksByTlsWithATokenAndSaysWhenItIsDenied) {
+  const auto expected = reference();
+  const test::Certificate made = test::make_certificate(directory_, "cloud", "IP:127.0.0.1");
+  HttpServerOptions options;
+  options.tls_certificate = made.certificate_file;
+  options.tls_key = made.key_file;
+  options.tokens = {"right"};
+  serve(cloud_model(true), {}, std::move(options));
+  for (const bool is_right : {true, false}) {
+    EdgePipeline edge(
+        edge_model(),
+        link(server_->port(), 2, 0, 10s,
+             {.bearer_token = is_right ? "right" : "wrong", .ca_file = made.certificate_file}),
+        all_to_the_cloud());
+    const EdgeOutcome outcome = edge.classify({.pixels = images_[0]});
+    EXPECT_EQ(outcome.reason, is_right ? "" : "denied");
+    expect_same(outcome.prediction, is_right ? expected[0][2] : most_confident_early(expected[0]));
+  }
 }
 
 TEST_F(EdgePipelineTest, RefusesAnImageOfAnotherSize) {

@@ -298,7 +298,8 @@ TEST_F(EdgeServiceTest, AnswersByTheDeadlineOfTheClient) {
   ASSERT_EQ(response.status, 200) << response.body;
   const json answer = json::parse(response.body);
   EXPECT_EQ(output(answer, "degraded").at("data"), (json{true}));
-  EXPECT_EQ(output(answer, "reason").at("data"), (json{"timeout"}));
+  EXPECT_THAT(output(answer, "reason").at("data").at(0).get<std::string>(),
+              testing::AnyOf("timeout", "deadline"));  // whichever is seen first
   EXPECT_GE(took, 200ms) << "the cloud was given a chance";
   EXPECT_LT(took, 5s);
   for (const char* wrong : {"", "x", "-1", "1.5", "999999999999"})

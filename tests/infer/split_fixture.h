@@ -94,11 +94,9 @@ class SplitFixture : public testing::Test {
     return served({suffix_only ? cut_ : 0, std::ssize(network_->blocks()), 3, 3});
   }
 
-  void serve(ServedModel model, Script script = {}) {
+  void serve(ServedModel model, Script script = {}, HttpServerOptions options = {}) {
     service_.set_backend(std::make_shared<PlanBackend>(std::move(model), 4));
-    HttpServerOptions options;
-    options.workers = 4;
-    options.on_worker_start = [] { set_num_threads(1); };
+    options.workers = 4;  // those that a script may hold back
     server_ = std::make_unique<HttpServer>(options, service_.quick_handler(),
                                            [inner = service_.handler(), script = std::move(script)](
                                                HttpRequest request, Responder respond) {
@@ -112,9 +110,11 @@ class SplitFixture : public testing::Test {
 
   /// To a cloud for `edge_model()`.
   std::unique_ptr<CloudLink> link(int port, std::size_t connections = 4, std::int64_t retries = 0,
-                                  std::chrono::milliseconds timeout = std::chrono::seconds(10)) {
+                                  std::chrono::milliseconds timeout = std::chrono::seconds(10),
+                                  HttpClientOptions http = {}) {
     CloudLinkOptions options;
-    options.client.url = {.host = "127.0.0.1", .port = port};
+    options.client.url = {.host = "127.0.0.1", .port = port, .tls = !http.ca_file.empty()};
+    options.client.http = std::move(http);
     options.client.model = cloud_model_for(edge_model());
     options.client.timeout = timeout;
     options.client.connections = connections;
@@ -180,7 +180,7 @@ class SplitFixture : public testing::Test {
   std::vector<Pixels> images_;
   std::mutex warnings_mutex_;
   std::vector<std::string> warnings_;
-  CloudService service_;
+  CloudService service_{{.batching = {.on_worker_start = [] { set_num_threads(1); }}}};
   std::unique_ptr<HttpServer> server_;
 };
 
