@@ -77,9 +77,9 @@ std::unique_ptr<HttpServer> start_metrics_server(const CloudCommandOptions& opti
 }
 
 ModelRepository repository_of(const CloudCommandOptions& options) {
-  const auto loader = [max_batch = options.max_batch](const std::filesystem::path& file) {
-    auto backend = std::make_shared<PlanBackend>(load_served_model(file), max_batch);
-    backend->warm_up();
+  const auto loader = [&options](const std::filesystem::path& file) {
+    auto backend = std::make_shared<PlanBackend>(load_served_model(file), options.max_batch);
+    backend->warm_up(options.batch_rows);
     return backend;
   };
   return {{.file = options.model, .directory = options.models}, loader, log};

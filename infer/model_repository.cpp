@@ -57,8 +57,8 @@ ModelRepository::Stamp ModelRepository::stamp_of(const fs::path& file) {
 
 void ModelRepository::load_one(const Key& key, const fs::path& folder_or_file, ModelTable& table,
                                std::map<Key, Entry>& next) {
-  const auto& [name, number] = key;
-  const std::string version = std::to_string(number);
+  const std::string& name = key.first;
+  const std::string version = std::to_string(key.second);
   if (next.contains(key)) {
     log_(fmt::format("model {} version {} is there twice: {} is left alone", name, version,
                      folder_or_file.string()));

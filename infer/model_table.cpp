@@ -45,7 +45,9 @@ void ModelTable::add(const std::string& model, const std::string& version,
   ModelDescription description = backend->describe();
   description.name = model;
   description.version = version;
-  if (!models_[model].try_emplace(number, std::move(backend), std::move(description)).second)
+  if (!models_[model]
+           .emplace(number, ServedVersion{std::move(backend), std::move(description)})
+           .second)
     throw ConfigError(fmt::format("[cloud] version {} of model {} is there twice", version, model));
 }
 

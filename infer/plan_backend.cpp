@@ -149,6 +149,11 @@ std::unique_ptr<PlanBackend::Worker> PlanBackend::take_worker() {
   return std::make_unique<Worker>(model_);
 }
 
+void PlanBackend::give_back(std::unique_ptr<Worker> worker) {
+  const std::lock_guard lock(mutex_);
+  idle_.push_back(std::move(worker));
+}
+
 PolicyPtr PlanBackend::policy_of(const InferRequest& request) const {
   const std::int64_t early = model_.info.config.early_exits;
   const auto text = string_parameter(request.parameters, "policy");
@@ -173,6 +178,10 @@ PolicyPtr PlanBackend::policy_of(const InferRequest& request) const {
   } catch (const ConfigError& error) {
     throw HttpError(400, printable(error.what()));
   }
+}
+
+std::int64_t PlanBackend::entry_blocks(const WireTensor& input) const {
+  return input.name == "image" ? model_.plan->part().first_block : model_.cut_blocks;
 }
 
 void PlanBackend::require_rows(const WireTensor& input) const {
@@ -288,9 +297,7 @@ std::vector<InferResult> PlanBackend::infer_batch(std::span<const InferRequest* 
   }
   if (!scores.empty()) answer.set_scores(std::move(scores));
   if (joined.num_rows > 0) {
-    const bool is_image = main_input(*requests.front()).name == "image";
-    const std::int64_t blocks = is_image ? model_.plan->part().first_block : model_.cut_blocks;
-    worker->runner.start_after(blocks, joined.src);
+    worker->runner.start_after(entry_blocks(main_input(*requests.front())), joined.src);
     run_exits(worker->runner, answer, *policy, joined.num_rows);
   }
   const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - begin;
@@ -304,9 +311,7 @@ std::vector<InferResult> PlanBackend::infer_batch(std::span<const InferRequest* 
       results[part.request] = std::current_exception();
     }
   }
-  // Not after an exception: what failed half-way is dropped.
-  const std::lock_guard lock(mutex_);
-  idle_.push_back(std::move(worker));
+  give_back(std::move(worker));  // not after an exception: what failed half-way is dropped
   return results;
 }
 
@@ -317,7 +322,15 @@ InferResponse PlanBackend::infer(const InferRequest& request) {
   return std::get<InferResponse>(std::move(result));
 }
 
-void PlanBackend::warm_up() {
+void PlanBackend::warm_up(std::int64_t rows) {
+  // Starting alone makes a batch size's primitives; the largest first, so that memory grows once.
+  std::unique_ptr<Worker> worker = take_worker();
+  const Shape source = model_.plan->input_shape();
+  const std::int64_t first = model_.plan->part().first_block;
+  for (std::int64_t count = std::min(rows, max_batch_); count >= 1; --count)
+    if (padded_batch(count, max_batch_) == count)
+      worker->runner.start_after(first, Tensor::zeros(source.with_batch(count)));
+  give_back(std::move(worker));
   for (const TensorDescription& input : describe().inputs) {
     std::vector<std::int64_t> shape = input.shape;
     // Zeros need be no code; what one decodes to is warmed up as a feature.

@@ -38,8 +38,9 @@ class PlanBackend final : public InferBackend {
   [[nodiscard]] std::optional<std::string> batch_key(const InferRequest& request) const override;
   [[nodiscard]] std::vector<InferResult> infer_batch(
       std::span<const InferRequest* const> requests) override;
-  /// One request of one row of zeros, so that the first real one finds everything made.
-  void warm_up();
+  /// Makes the primitives for batches of up to `rows` rows and computes one of one row of zeros, so
+  /// that the first real ones find everything made.
+  void warm_up(std::int64_t rows = 1);
 
  private:
   struct Worker;
@@ -55,7 +56,10 @@ class PlanBackend final : public InferBackend {
                             const ExitPolicy& policy, std::vector<InferResult>& results) const;
   void run_exits(ExitRunner& runner, BatchAnswer& answer, const ExitPolicy& policy,
                  std::int64_t num_rows) const;
+  /// Where rows of this input enter the trunk.
+  [[nodiscard]] std::int64_t entry_blocks(const WireTensor& input) const;
   [[nodiscard]] std::unique_ptr<Worker> take_worker();
+  void give_back(std::unique_ptr<Worker> worker);
 
   ServedModel model_;
   std::int64_t max_batch_;

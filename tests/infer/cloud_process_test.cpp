@@ -49,6 +49,7 @@ class CloudProcess : public test::CloudProcessTest {
 };
 
 TEST_F(CloudProcess, AScriptThatKnowsTheProtocolAloneIsAnswered) {
+  ASSERT_TRUE(fs::exists("/usr/bin/python3")) << "install it with 'apt-get install python3'";
   const KnownModel one(version_file("1"), 0.05F);
   fs::create_directories(directory_ / "models" / "net" / "3");
   fs::copy(version_file("1"), version_file("3"));

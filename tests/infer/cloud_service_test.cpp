@@ -3,9 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+
 #include "core/error.h"
 #include "core/provenance.h"
 #include "infer/cloud_client.h"
+#include "infer/http_client.h"
 #include "infer/request_deadline.h"
 #include "infer/threshold_list.h"
 #include "tests/infer/loopback.h"
@@ -345,6 +349,61 @@ TEST_F(CloudClientTest, WhatTheEdgeSawTravelsAndMayBeTheAnswer) {
   EXPECT_EQ(fp32_values(backend_->seen.inputs[2]), (std::vector<float>{0, 0.5F}));
   backend_->exit = 1;
   expect_failure(client.infer(question), FailureKind::kProtocol, "from exit 1");
+}
+
+// Logits are the first three values of the request's feature.
+class EchoBackend final : public InferBackend {
+ public:
+  [[nodiscard]] ModelDescription describe() const override {
+    return {.name = "net",
+            .inputs = {{"feature@b1", "FP32", {-1, 4, 1, 1}}},
+            .outputs = {{"logits", "FP32", {-1, 3}}}};
+  }
+  [[nodiscard]] InferResponse infer(const InferRequest& request) override {
+    std::vector<float> values = fp32_values(request.inputs.front());
+    values.pop_back();
+    InferResponse response;
+    response.outputs = {fp32_tensor("logits", {1, 3}, values)};
+    return response;
+  }
+  [[nodiscard]] std::optional<std::string> batch_key(const InferRequest&) const override {
+    return "k";
+  }
+};
+
+TEST(CloudService, NoAnswerOfOneClientReachesAnother) {
+  CloudService service({.batching = {.workers = 2, .wait = std::chrono::microseconds(200)}});
+  service.set_backend(std::make_shared<EchoBackend>());
+  HttpServer server({.workers = 2}, service.quick_handler(), service.handler());
+  const StopGuard stop(service);
+  server.start();
+  std::atomic<int> right{0};
+  std::vector<std::thread> clients;
+  for (int client = 0; client < 6; ++client) {
+    clients.emplace_back([&, client] {
+      HttpClient http({"127.0.0.1", server.port()});
+      for (int i = 0; i < 40; ++i) {
+        const std::string id = std::to_string(client) + "/" + std::to_string(i);
+        const std::string values = std::to_string(client) + ".0," + std::to_string(i) + ".0,";
+        std::string body = R"({"id":")";
+        body += id;
+        body += R"(","inputs":[{"name":"feature@b1","shape":[1,4,1,1],"datatype":"FP32","data":[)";
+        body += values;
+        body += "7.0,0]}]}";
+        const auto answer = http.exchange(
+            {.method = "POST", .target = "/v2/models/net/infer", .body = std::move(body)},
+            milliseconds(20000));
+        if (answer.ok() &&
+            answer->response.body.find("\"id\":\"" + id + "\"") != std::string::npos &&
+            answer->response.body.find("[" + values + "7.0]") != std::string::npos)
+          ++right;
+        if (i % 10 == 0) service.set_backend(std::make_shared<EchoBackend>());
+      }
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  EXPECT_EQ(right, 240);
+  server.stop(milliseconds(5000));
 }
 
 TEST_F(CloudClientTest, AProbeIsAsLongAsItsPadding) {
