@@ -197,11 +197,8 @@ void LoadGenerator::Impl::start() {
     idle.push_back(clients.back().get());
   }
   if (options.rate > 0) return make_due();
-  while (!idle.empty()) {
-    Client* client = idle.front();
-    idle.pop_front();
-    next(*client);
-  }
+  idle.clear();
+  for (const auto& client : clients) next(*client);  // idles again when there is nothing to send
 }
 
 // Open loop: puts in what is due by now, and comes again for the next.

@@ -164,16 +164,14 @@ class LeeBench {
                        {"--batch-wait-us", std::to_string(c_.batch_wait_us), "--max-batch",
                         std::to_string(c_.batch)});
     const LinkEmulator to_cloud({.target_port = cloud.port(), .conditions = c_.link});
-    const auto port_file = c_.programs.work / "edge.port";
-    std::filesystem::remove(port_file);
-    const auto edge =
-        start_edge(c_.programs, "edge", split / "edge.safetensors",
-                   {"--listen", "127.0.0.1:0", "--port-file", port_file.string(), "--max-batch",
-                    std::to_string(c_.batch), "--cloud", loopback_url(to_cloud.port()), "--policy",
-                    policy, "--in-flight", std::to_string(c_.batch), "--queue",
-                    std::to_string(2 * c_.batch), "--timeout-ms", "60000"});
-    const LinkEmulator to_edge(
-        {.target_port = await_port(*edge, port_file), .conditions = c_.link});
+    int port = 0;
+    const std::string batch = std::to_string(c_.batch);
+    const auto edge = start_listening_edge(
+        c_.programs, "edge", split / "edge.safetensors",
+        {"--max-batch", batch, "--cloud", loopback_url(to_cloud.port()), "--policy", policy,
+         "--in-flight", batch, "--queue", std::to_string(2 * c_.batch), "--timeout-ms", "60000"},
+        port);
+    const LinkEmulator to_edge({.target_port = port, .conditions = c_.link});
     TestNode node(to_edge.port(), network);
     std::vector<LeeSample> samples;
     node.ask(batches, 0, samples);  // warms up and opens the connections

@@ -181,13 +181,10 @@ class PachecoBench {
     // A JPEG's server is an edge that holds the whole network.
     ProgramOptions server = c_.programs;
     server.edge_cpus = c_.programs.cloud_cpus;
-    const auto port_file = c_.programs.work / "jpeg.port";
-    std::filesystem::remove(port_file);
-    const auto jpeg_cloud = start_edge(
-        server, "jpeg", exported("whole", "model"),
-        {"--listen", "127.0.0.1:0", "--port-file", port_file.string(), "--policy", final_policy()});
-    const LinkEmulator link(
-        {.target_port = await_port(*jpeg_cloud, port_file), .conditions = c_.link});
+    int port = 0;
+    const auto jpeg_cloud = start_listening_edge(server, "jpeg", exported("whole", "model"),
+                                                 {"--policy", final_policy()}, port);
+    const LinkEmulator link({.target_port = port, .conditions = c_.link});
     add("cloud only, JPEG", kNone, send_jpegs(link.port(), info_.config.name, photographs_));
   }
   void early_exits() {

@@ -17,6 +17,22 @@ std::vector<std::pair<std::string, std::string>> with_passive_threads(
   return environment;
 }
 
+std::unique_ptr<ChildProgram> launch_edge(const ProgramOptions& programs, const std::string& name,
+                                          const std::filesystem::path& model,
+                                          const std::vector<std::string>& own,
+                                          const std::vector<std::string>& options) {
+  std::filesystem::create_directories(programs.work);
+  std::vector<std::string> words{program_path("branchy-edge", programs.bin).string(), "--model",
+                                 model.string(), "--threads", std::to_string(programs.threads)};
+  words.insert(words.end(), own.begin(), own.end());
+  words.insert(words.end(), options.begin(), options.end());
+  return std::make_unique<ChildProgram>(
+      ChildOptions{.command = std::move(words),
+                   .log = programs.work / (name + ".log"),
+                   .cpus = programs.edge_cpus,
+                   .environment = with_passive_threads(programs.environment)});
+}
+
 }  // namespace
 
 CloudProgram::CloudProgram(const ProgramOptions& programs, const std::filesystem::path& model,
@@ -46,21 +62,21 @@ CloudProgram::CloudProgram(const ProgramOptions& programs, const std::filesystem
 std::unique_ptr<ChildProgram> start_edge(const ProgramOptions& programs, const std::string& name,
                                          const std::filesystem::path& model,
                                          const std::vector<std::string>& options) {
-  std::filesystem::create_directories(programs.work);
-  std::vector<std::string> words{program_path("branchy-edge", programs.bin).string(),
-                                 "--model",
-                                 model.string(),
-                                 "--threads",
-                                 std::to_string(programs.threads),
-                                 "--out",
-                                 edge_results(programs, name).string(),
-                                 "--json"};
-  words.insert(words.end(), options.begin(), options.end());
-  return std::make_unique<ChildProgram>(
-      ChildOptions{.command = std::move(words),
-                   .log = programs.work / (name + ".log"),
-                   .cpus = programs.edge_cpus,
-                   .environment = with_passive_threads(programs.environment)});
+  return launch_edge(programs, name, model,
+                     {"--out", edge_results(programs, name).string(), "--json"}, options);
+}
+
+std::unique_ptr<ChildProgram> start_listening_edge(const ProgramOptions& programs,
+                                                   const std::string& name,
+                                                   const std::filesystem::path& model,
+                                                   const std::vector<std::string>& options,
+                                                   int& port) {
+  const auto port_file = programs.work / (name + ".port");
+  std::filesystem::remove(port_file);
+  auto edge = launch_edge(programs, name, model,
+                          {"--listen", "127.0.0.1:0", "--port-file", port_file.string()}, options);
+  port = await_port(*edge, port_file);
+  return edge;
 }
 
 std::filesystem::path edge_results(const ProgramOptions& programs, const std::string& name) {

@@ -40,6 +40,10 @@ class CloudProgram {
                                                        const std::string& name,
                                                        const std::filesystem::path& model,
                                                        const std::vector<std::string>& options);
+/// A branchy-edge that listens on 127.0.0.1; `port` is then its own. Throws as await_port.
+[[nodiscard]] std::unique_ptr<ChildProgram> start_listening_edge(
+    const ProgramOptions& programs, const std::string& name, const std::filesystem::path& model,
+    const std::vector<std::string>& options, int& port);
 [[nodiscard]] std::filesystem::path edge_results(const ProgramOptions& programs,
                                                  const std::string& name);
 

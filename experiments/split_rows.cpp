@@ -44,12 +44,12 @@ SplitRow summarize_samples(std::string method, double p_tar,
 
 std::string split_text(const std::vector<SplitRow>& rows) {
   std::string text =
-      fmt::format("{:<30} {:>5} {:>6} {:>17} {:>8} {:>8} {:>8} {:>8} {:>9} {:>9} {:>8} {:>8}\n",
+      fmt::format("{:<34} {:>5} {:>6} {:>17} {:>8} {:>8} {:>8} {:>8} {:>9} {:>9} {:>8} {:>8}\n",
                   "method", "p_tar", "images", "mean ms, 95 % CI", "p50", "p95", "p99", "accuracy",
                   "offloaded", "bytes up", "edge ms", "cloud ms");
   for (const SplitRow& row : rows) {
     text += fmt::format(
-        "{:<30} {:>5} {:>6} {:>9} +- {:>4} {:>8} {:>8} {:>8} {:>8.2f} {:>9.2f} {:>9.0f} {:>8.2f} "
+        "{:<34} {:>5} {:>6} {:>9} +- {:>4} {:>8} {:>8} {:>8} {:>8.2f} {:>9.2f} {:>9.0f} {:>8.2f} "
         "{:>8.2f}\n",
         row.method, figure_text(row.p_tar), row.latency.count, figure_text(row.latency.mean),
         figure_text(row.latency.half_width_95), figure_text(row.latency.p50),

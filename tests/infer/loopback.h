@@ -54,13 +54,6 @@ class RawSocket {
       text.remove_prefix(static_cast<std::size_t>(sent));
     }
   }
-  /// What comes next, at most 64 KiB; "" when the peer closed or nothing came in time.
-  [[nodiscard]] std::string read_some() const {
-    std::string some(64 << 10, ' ');
-    const ssize_t got = ::recv(descriptor_, some.data(), some.size(), 0);
-    some.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
-    return some;
-  }
   /// What has come when `stop` is found in it, or until the peer closes.
   [[nodiscard]] std::string read_until(std::string_view stop) const {
     std::string all;
