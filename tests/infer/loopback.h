@@ -65,6 +65,12 @@ class RawSocket {
     }
     return all;
   }
+  /// What comes next, "" when the peer closes.
+  [[nodiscard]] std::string read_some() const {
+    char chunk[4096];
+    const ssize_t got = ::recv(descriptor_, chunk, sizeof chunk, 0);
+    return {chunk, got > 0 ? static_cast<std::size_t>(got) : 0};
+  }
   [[nodiscard]] std::string read_all() const { return read_until({}); }
   /// How long reads wait from now on.
   void set_patience(std::chrono::milliseconds limit) const {
