@@ -72,12 +72,14 @@ FaultOutcome with_link(const FaultGround& ground, const std::string& name, int t
   LinkEmulator link({.target_port = cloud.port(), .conditions = kLink, .script = script});
   const auto edge = start_edge(ground.options.programs, name, ground.options.edge_model,
                                edge_options(ground, link.port(), timeout_ms));
-  const std::int64_t some = 4 * detail::request_bytes(ground);
+  // Twice as many as can be on their way at once, so that some are answered before.
+  const std::int64_t some = 8 * detail::request_bytes(ground);
   const bool at_work =
       await([&] { return link.stats().up_bytes > some || !edge->running(); }) && edge->running();
   if (disturb) disturb(cloud, link);
   FaultOutcome outcome = check_edge(ground, *edge, name);
-  if (disturb && !at_work) outcome.problems.emplace_back("the edge was not at work when it was disturbed");
+  if (disturb && !at_work)
+    outcome.problems.emplace_back("the edge was not at work when it was disturbed");
   return outcome;
 }
 

@@ -19,8 +19,8 @@ struct TimedLine {
 struct TimedAnswer {
   int status = 0;
   std::vector<TimedLine> lines = {};  ///< of the body; the last one may lack its '\n'
-  double total_ms = 0;           ///< until the end of the body
-  std::int64_t bytes_sent = 0;   ///< with the head
+  double total_ms = 0;                ///< until the end of the body
+  std::int64_t bytes_sent = 0;        ///< with the head
 };
 
 /// One kept-alive connection, opened at the first request. Blocking; one thread at a time.

@@ -45,5 +45,9 @@ TEST(HttpRequestFuzz, MutatedStreamsGiveTheSameRequestsInAnyPieces) {
   test::replay_mutations(seeds, 5'000, LLVMFuzzerTestOneInput);
 }
 
+TEST(HttpRequestFuzz, KeptInputsAreStillHandled) {
+  EXPECT_GT(test::replay_corpus(BRANCHY_CORPUS, LLVMFuzzerTestOneInput), 20);
+}
+
 }  // namespace
 }  // namespace branchy

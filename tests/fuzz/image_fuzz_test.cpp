@@ -14,5 +14,9 @@ TEST(ImageFuzz, MutatedImagesAreDecodedOrRefused) {
                          2'000, LLVMFuzzerTestOneInput);
 }
 
+TEST(ImageFuzz, KeptInputsAreStillHandled) {
+  EXPECT_GT(test::replay_corpus(BRANCHY_CORPUS, LLVMFuzzerTestOneInput), 20);
+}
+
 }  // namespace
 }  // namespace branchy

@@ -86,5 +86,9 @@ TEST(ModelFileFuzz, DamagedFilesAreServedOrRefused) {
   EXPECT_GT(num_refused, 50);
 }
 
+TEST(ModelFileFuzz, KeptInputsAreStillHandled) {
+  EXPECT_GT(test::replay_corpus(BRANCHY_CORPUS, LLVMFuzzerTestOneInput), 20);
+}
+
 }  // namespace
 }  // namespace branchy

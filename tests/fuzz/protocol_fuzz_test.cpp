@@ -56,5 +56,9 @@ TEST(ProtocolFuzz, MutatedMessagesAreParsedOrRefused) {
   test::replay_mutations(seeds, 10'000, LLVMFuzzerTestOneInput);
 }
 
+TEST(ProtocolFuzz, KeptInputsAreStillHandled) {
+  EXPECT_GT(test::replay_corpus(BRANCHY_CORPUS, LLVMFuzzerTestOneInput), 20);
+}
+
 }  // namespace
 }  // namespace branchy

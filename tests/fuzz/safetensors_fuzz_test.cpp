@@ -31,5 +31,9 @@ TEST(SafetensorsFuzz, MutatedFilesAreParsedOrRefused) {
   test::replay_mutations(seeds, 20'000, LLVMFuzzerTestOneInput);
 }
 
+TEST(SafetensorsFuzz, KeptInputsAreStillHandled) {
+  EXPECT_GT(test::replay_corpus(BRANCHY_CORPUS, LLVMFuzzerTestOneInput), 20);
+}
+
 }  // namespace
 }  // namespace branchy

@@ -1,9 +1,13 @@
-// Seeded mutations of valid inputs, so that an ordinary test run exercises the fuzz entry points.
+// Seeded mutations of valid inputs and stored corpora, so that an ordinary test run exercises the
+// fuzz entry points.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <vector>
 
 #include "core/rng.h"
@@ -59,6 +63,20 @@ void replay_mutations(const std::vector<Bytes>& seeds, std::int64_t rounds, Entr
       entry(input.data(), input.size());
     }
   }
+}
+
+/// Calls `entry(data, size)` with every file of a folder: what the fuzzer found worth keeping.
+/// Gives their number.
+template <typename Entry>
+std::int64_t replay_corpus(const std::filesystem::path& folder, Entry entry) {
+  std::int64_t count = 0;
+  for (const auto& file : std::filesystem::directory_iterator(folder)) {
+    std::ifstream in(file.path(), std::ios::binary);
+    const Bytes input{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+    entry(input.data(), input.size());
+    ++count;
+  }
+  return count;
 }
 
 }  // namespace branchy::test
