@@ -15,6 +15,7 @@
 #include "core/provenance.h"
 #include "core/threads.h"
 #include "experiments/lee_report.h"
+#include "experiments/named_model.h"
 #include "infer/model_images.h"
 #include "train/checkpoint.h"
 #include "train/evaluation.h"
@@ -35,22 +36,6 @@ struct LeeExitsCommand {
   std::filesystem::path out;
   std::int64_t threads = 0;
 };
-
-struct NamedModel {
-  std::string name, path;
-};
-
-std::vector<NamedModel> named_models(const std::vector<std::string>& given) {
-  std::vector<NamedModel> models;
-  for (const std::string& text : given) {
-    const std::size_t equals = text.find('=');
-    if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
-      throw ConfigError(fmt::format(
-          "[lee-exits] --model '{}', expected NAME=RUN, such as SEM-5=runs/sem5", text));
-    models.push_back({text.substr(0, equals), text.substr(equals + 1)});
-  }
-  return models;
-}
 
 /// Logits of every exit, row after row.
 class LogitRows {
@@ -120,7 +105,7 @@ void write_results(const LeeExitsCommand& c, const ordered_json& json, const std
 }
 
 void run(const LeeExitsCommand& c) {
-  const std::vector<NamedModel> models = named_models(c.models);
+  const std::vector<NamedModel> models = named_models("lee-exits", c.models);
   for (const double threshold : c.thresholds)
     if (!(threshold > 0.0 && threshold <= 1.0))
       throw ConfigError(fmt::format(
@@ -152,11 +137,7 @@ void add_lee_exits_command(CLI::App& app) {
   CLI::App* verb = app.add_subcommand(
       "lee-exits", "Local exits by normalised entropy (Lee et al. 2020) on trained networks");
   const auto command = std::make_shared<LeeExitsCommand>();
-  verb->add_option("--model", command->models,
-                   "NAME=RUN of a trained network, any number: SEM-5=runs/sem5 (one early exit), "
-                   "MEM=runs/mem (several, of which one is active)")
-      ->required()
-      ->allow_extra_args(false);
+  add_named_model_option(*verb, command->models);
   verb->add_option("--data", command->data, "Data set: cifar10:DIR, cifar100:DIR or folder:DIR")
       ->required();
   verb->add_option("--split", command->split, "test, or val (held out by training)")

@@ -1,7 +1,6 @@
 #include "experiments/split_lee.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -19,12 +18,11 @@
 #include "core/atomic_file.h"
 #include "core/error.h"
 #include "core/printable.h"
-#include "core/provenance.h"
 #include "experiments/gnuplot.h"
 #include "experiments/lee_latency.h"
-#include "experiments/link_command.h"
 #include "experiments/link_emulator.h"
-#include "experiments/split_programs.h"
+#include "experiments/named_model.h"
+#include "experiments/split_options.h"
 #include "experiments/timed_answer.h"
 #include "infer/model.h"
 #include "infer/model_images.h"
@@ -36,27 +34,12 @@ namespace {
 using nlohmann::ordered_json;
 using Clock = std::chrono::steady_clock;
 
-struct LeeCommand {
+struct LeeCommand : SplitOptions {
   std::vector<std::string> models;  ///< NAME=RUN
-  std::string data, out;
   std::vector<double> thresholds{0.1, 0.3, 0.5, 0.8};
   std::vector<std::int64_t> exits{2, 5, 8};
-  std::int64_t batch = 32, limit = 0, batch_wait_us = 2000;
-  LinkConditions link;
-  ProgramOptions programs{.work = {}, .edge_cpus = {0}, .cloud_cpus = {1}};
+  std::int64_t batch = 32, batch_wait_us = 2000;
 };
-
-struct NamedModel {
-  std::string name, path;
-};
-
-NamedModel named(const std::string& text) {
-  const std::size_t equals = text.find('=');
-  if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
-    throw ConfigError(fmt::format(
-        "[split lee] --model '{}', expected NAME=RUN, such as SEM-5=runs/sem5", printable(text)));
-  return {text.substr(0, equals), text.substr(equals + 1)};
-}
 
 /// Images of a data set as infer requests of a batch each.
 class Batches {
@@ -132,14 +115,14 @@ class LeeBench {
   explicit LeeBench(const LeeCommand& command) : c_(command) {}
 
   void run(const NamedModel& model) {
-    export_model(model, {"--whole"}, "whole");
-    const ServedModel whole = load_served_model(c_.programs.work / "whole" / "model.safetensors");
+    export_model(c_.programs, model.path, {"--whole"}, "whole");
+    const ServedModel whole = load_served_model(exported_model(c_.programs, "whole", "model"));
     const Batches batches(open_images(whole.info, *whole.image_shape, {.data = c_.data}).images,
                           c_);
     const std::int64_t early = whole.info.config.early_exits;
     for (const std::int64_t exit : early == 1 ? std::vector<std::int64_t>{1} : c_.exits) {
       if (exit > early) continue;
-      export_model(model, {"--cut", std::to_string(exit)}, "split");
+      export_model(c_.programs, model.path, {"--cut", std::to_string(exit)}, "split");
       // A network whose exits are all active needs no list of them.
       const std::string active = early == 1 ? "" : fmt::format(",active={}", exit);
       for (const double threshold : c_.thresholds)
@@ -150,24 +133,16 @@ class LeeBench {
   [[nodiscard]] const std::vector<LeeLatencyRow>& rows() const { return rows_; }
 
  private:
-  void export_model(const NamedModel& model, std::vector<std::string> options,
-                    const std::string& name) const {
-    std::vector<std::string> words{program_path("branchy", c_.programs.bin).string(), "export",
-                                   model.path, "--out", (c_.programs.work / name).string()};
-    words.insert(words.end(), options.begin(), options.end());
-    run_to_end({.command = words, .log = c_.programs.work / "export.log"});
-  }
   void measure(const std::string& name, const std::string& network, std::int64_t exit,
                const std::string& policy, double threshold, const Batches& batches) {
-    const auto split = c_.programs.work / "split";
-    CloudProgram cloud(c_.programs, split / "cloud.safetensors",
+    CloudProgram cloud(c_.programs, exported_model(c_.programs, "split", "cloud"),
                        {"--batch-wait-us", std::to_string(c_.batch_wait_us), "--max-batch",
                         std::to_string(c_.batch)});
     const LinkEmulator to_cloud({.target_port = cloud.port(), .conditions = c_.link});
     int port = 0;
     const std::string batch = std::to_string(c_.batch);
     const auto edge = start_listening_edge(
-        c_.programs, "edge", split / "edge.safetensors",
+        c_.programs, "edge", exported_model(c_.programs, "split", "edge"),
         {"--max-batch", batch, "--cloud", loopback_url(to_cloud.port()), "--policy", policy,
          "--in-flight", batch, "--queue", std::to_string(2 * c_.batch), "--timeout-ms", "60000"},
         port);
@@ -221,17 +196,9 @@ Plot lee_plot_of(const std::vector<LeeLatencyRow>& rows) {
 }
 
 void write_results(const LeeCommand& c, const std::vector<LeeLatencyRow>& rows) {
-  ordered_json json;
-  for (const auto& [key, value] : provenance()) json[key] = value;
+  ordered_json json = split_conditions(c);
   json["models"] = c.models;
-  json["data"] = c.data;
   json["batch"] = c.batch;
-  json["link"] = {{"up_mbit", c.link.up_mbit},
-                  {"down_mbit", c.link.down_mbit},
-                  {"round_trip_ms", c.link.round_trip_ms}};
-  json["edge_cpus"] = c.programs.edge_cpus;
-  json["cloud_cpus"] = c.programs.cloud_cpus;
-  json["computing_threads"] = c.programs.threads;
   json["differs"] =
       "the edge computes the rows of a batch one after another; rows that it forwards meet again "
       "in "
@@ -246,15 +213,12 @@ void write_results(const LeeCommand& c, const std::vector<LeeLatencyRow>& rows) 
 }
 
 void run(LeeCommand c) {
-  c.programs.work =
-      std::filesystem::temp_directory_path() / fmt::format("branchy-split-{}", ::getpid());
-  std::filesystem::create_directories(c.programs.work);
-  std::vector<NamedModel> models;
-  for (const std::string& text : c.models) models.push_back(named(text));
+  const std::vector<NamedModel> models = named_models("split lee", c.models);
+  const WorkFolder work;
+  c.programs.work = work.path();
   LeeBench bench(c);
   for (const NamedModel& model : models) bench.run(model);
   if (!c.out.empty()) write_results(c, bench.rows());
-  std::filesystem::remove_all(c.programs.work);
 }
 
 }  // namespace
@@ -265,11 +229,7 @@ void add_split_lee_command(CLI::App& app) {
       "Section 4 of Lee et al.: a test node sends batches to an edge, which answers or forwards to "
       "a cloud; edge, cloud and overall latency and accuracy by entropy threshold");
   const auto command = std::make_shared<LeeCommand>();
-  verb->add_option("--model", command->models,
-                   "NAME=RUN of a trained network, any number: SEM-5=runs/sem5 (one early exit), "
-                   "MEM=runs/mem (several, of which one is active)")
-      ->required()
-      ->allow_extra_args(false);
+  add_named_model_option(*verb, command->models);
   verb->add_option("--data", command->data, "Data set: cifar10:DIR, cifar100:DIR or folder:DIR")
       ->required();
   verb->add_option("--threshold", command->thresholds, "Values of T, 0 < T <= 1")
@@ -286,17 +246,7 @@ void add_split_lee_command(CLI::App& app) {
                    "How long the cloud waits for forwarded rows to compute them together")
       ->check(CLI::Range(0, 1'000'000))
       ->capture_default_str();
-  verb->add_option("--limit", command->limit, "Only the first test images");
-  add_link_options(*verb, command->link);
-  verb->add_option("--edge-cpus", command->programs.edge_cpus, "CPUs of the edge")
-      ->delimiter(',')
-      ->capture_default_str();
-  verb->add_option("--cloud-cpus", command->programs.cloud_cpus, "CPUs of the cloud")
-      ->delimiter(',')
-      ->capture_default_str();
-  verb->add_option("--bin", command->programs.bin,
-                   "Folder of the programs (default: that of this one)");
-  verb->add_option("--out", command->out, "Folder for lee.txt, .json, .csv and .svg");
+  add_split_options(*verb, *command, "Folder for lee.txt, .json, .csv and .svg");
   verb->callback([command] { run(*command); });
 }
 

@@ -1,7 +1,6 @@
 #include "experiments/split_pacheco.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -16,12 +15,10 @@
 #include "core/atomic_file.h"
 #include "core/error.h"
 #include "core/printable.h"
-#include "core/provenance.h"
 #include "core/safetensors.h"
 #include "data/source.h"
-#include "experiments/link_command.h"
 #include "experiments/link_emulator.h"
-#include "experiments/split_programs.h"
+#include "experiments/split_options.h"
 #include "experiments/split_rows.h"
 #include "experiments/timed_answer.h"
 #include "infer/model_images.h"
@@ -34,13 +31,13 @@ using nlohmann::ordered_json;
 // 94 Mbit/s and 12.8 ms: section 5.3 of the paper.
 constexpr LinkConditions kPaperLink{.up_mbit = 94, .down_mbit = 94, .round_trip_ms = 12.8};
 
-struct PachecoCommand {
-  std::string model, data, out;
+struct PachecoCommand : SplitOptions {
+  PachecoCommand() { link = kPaperLink; }
+
+  std::string model;
   std::vector<double> p_tars{0.7, 0.75, 0.8, 0.85, 0.9};
   std::vector<std::int64_t> branches{3, 4, 5};
-  std::int64_t first_branch = 3, limit = 0;
-  LinkConditions link = kPaperLink;
-  ProgramOptions programs{.work = {}, .edge_cpus = {0}, .cloud_cpus = {1}};
+  std::int64_t first_branch = 3;
 };
 
 struct Photograph {
@@ -161,42 +158,44 @@ class PachecoBench {
 
   /// The whole network on each side's CPUs without a link: how fast they are.
   void measure_speed() {
-    export_model({"--whole"}, "whole");
+    export_model(c_.programs, c_.model, {"--whole"}, "whole");
     for (const bool cloud_side : {false, true}) {
       PachecoCommand local = c_;
       if (cloud_side) local.programs.edge_cpus = c_.programs.cloud_cpus;
       add(cloud_side ? "all on the cloud's CPU, no link" : "all on the edge's CPU, no link", kNone,
-          run_edge(local, exported("whole", "model"), {"--policy", final_policy()}, photographs_));
+          run_edge(local, exported_model(c_.programs, "whole", "model"),
+                   {"--policy", final_policy()}, photographs_));
     }
   }
   void cloud_only() {
-    export_model({"--cut", std::to_string(c_.branches.back())}, "split");
+    export_model(c_.programs, c_.model, {"--cut", std::to_string(c_.branches.back())}, "split");
     {
-      CloudProgram cloud(c_.programs, exported("split", "cloud"));
+      CloudProgram cloud(c_.programs, exported_model(c_.programs, "split", "cloud"));
       const LinkEmulator link({.target_port = cloud.port(), .conditions = c_.link});
       add("cloud only, raw tensor", kNone,
-          run_edge(c_, exported("split", "edge"),
+          run_edge(c_, exported_model(c_.programs, "split", "edge"),
                    {"--cloud", loopback_url(link.port()), "--cloud-only"}, photographs_));
     }
     // A JPEG's server is an edge that holds the whole network.
     ProgramOptions server = c_.programs;
     server.edge_cpus = c_.programs.cloud_cpus;
     int port = 0;
-    const auto jpeg_cloud = start_listening_edge(server, "jpeg", exported("whole", "model"),
-                                                 {"--policy", final_policy()}, port);
+    const auto jpeg_cloud =
+        start_listening_edge(server, "jpeg", exported_model(c_.programs, "whole", "model"),
+                             {"--policy", final_policy()}, port);
     const LinkEmulator link({.target_port = port, .conditions = c_.link});
     add("cloud only, JPEG", kNone, send_jpegs(link.port(), info_.config.name, photographs_));
   }
   void early_exits() {
     for (const std::int64_t branch : c_.branches) {
       const std::string name = fmt::format("cut{}", branch);
-      export_model({"--cut", std::to_string(branch)}, name);
-      CloudProgram cloud(c_.programs, exported(name, "cloud"));
+      export_model(c_.programs, c_.model, {"--cut", std::to_string(branch)}, name);
+      CloudProgram cloud(c_.programs, exported_model(c_.programs, name, "cloud"));
       const LinkEmulator link({.target_port = cloud.port(), .conditions = c_.link});
       for (const double p_tar : c_.p_tars)
         add(fmt::format("early exits, edge to branch {}", branch), p_tar,
             run_edge(
-                c_, exported(name, "edge"),
+                c_, exported_model(c_.programs, name, "edge"),
                 {"--cloud", loopback_url(link.port()), "--policy",
                  fmt::format("p-tar:{},active={}", p_tar, active_text(c_.first_branch, branch))},
                 photographs_));
@@ -214,16 +213,6 @@ class PachecoBench {
   [[nodiscard]] std::string final_policy() const {
     return fmt::format("fixed:{}", info_.config.early_exits + 1);
   }
-  [[nodiscard]] std::filesystem::path exported(const std::string& name,
-                                               const std::string& side) const {
-    return c_.programs.work / name / (side + ".safetensors");
-  }
-  void export_model(std::vector<std::string> options, const std::string& name) const {
-    std::vector<std::string> words{program_path("branchy", c_.programs.bin).string(), "export",
-                                   c_.model, "--out", (c_.programs.work / name).string()};
-    words.insert(words.end(), options.begin(), options.end());
-    run_to_end({.command = words, .log = c_.programs.work / "export.log"});
-  }
   void add(const std::string& method, double p_tar, const std::vector<SplitSample>& samples) {
     rows_.push_back(summarize_samples(method, p_tar, samples));
     fmt::print("{}",
@@ -240,25 +229,15 @@ class PachecoBench {
 };
 
 void run(PachecoCommand c) {
-  c.programs.work =
-      std::filesystem::temp_directory_path() / fmt::format("branchy-split-{}", ::getpid());
-  std::filesystem::create_directories(c.programs.work);
+  const WorkFolder work;
+  c.programs.work = work.path();
   PachecoBench bench(c);
   bench.measure_speed();
   bench.cloud_only();
   bench.early_exits();
-  ordered_json json;
-  for (const auto& [key, value] : provenance()) json[key] = value;
+  ordered_json json = split_conditions(c);
   json["model"] = c.model;
-  json["data"] = c.data;
   json["photographs"] = bench.num_photographs();
-  json["link"] = {{"up_mbit", c.link.up_mbit},
-                  {"down_mbit", c.link.down_mbit},
-                  {"round_trip_ms", c.link.round_trip_ms},
-                  {"jitter_ms", c.link.jitter_ms}};
-  json["edge_cpus"] = c.programs.edge_cpus;
-  json["cloud_cpus"] = c.programs.cloud_cpus;
-  json["computing_threads"] = c.programs.threads;
   json["time"] =
       "from the JPEG file at the edge to its class: decoding, computing, link, answer; one image "
       "at a time on a kept connection";
@@ -273,7 +252,6 @@ void run(PachecoCommand c) {
                     fmt::format("{} Mbit/s, {} ms", c.link.up_mbit, c.link.round_trip_ms),
                     out / "pacheco.svg");
   }
-  std::filesystem::remove_all(c.programs.work);
 }
 
 }  // namespace
@@ -297,20 +275,7 @@ void add_split_pacheco_command(CLI::App& app) {
   verb->add_option("--first-branch", command->first_branch, "Branches before it are not computed")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
-  verb->add_option("--limit", command->limit, "Only the first test photographs");
-  add_link_options(*verb, command->link);
-  verb->add_option("--edge-cpus", command->programs.edge_cpus, "CPUs of the edge")
-      ->delimiter(',')
-      ->capture_default_str();
-  verb->add_option("--cloud-cpus", command->programs.cloud_cpus, "CPUs of the cloud")
-      ->delimiter(',')
-      ->capture_default_str();
-  verb->add_option("--threads", command->programs.threads, "Computing threads of each")
-      ->check(CLI::Range(1, 4096))
-      ->capture_default_str();
-  verb->add_option("--bin", command->programs.bin,
-                   "Folder of the programs (default: that of this one)");
-  verb->add_option("--out", command->out, "Folder for pacheco.txt, .json, .csv and .svg");
+  add_split_options(*verb, *command, "Folder for pacheco.txt, .json, .csv and .svg");
   verb->callback([command] { run(*command); });
 }
 

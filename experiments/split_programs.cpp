@@ -83,6 +83,19 @@ std::filesystem::path edge_results(const ProgramOptions& programs, const std::st
   return programs.work / (name + ".jsonl");
 }
 
+void export_model(const ProgramOptions& programs, const std::string& model,
+                  const std::vector<std::string>& options, const std::string& name) {
+  std::vector<std::string> words{program_path("branchy", programs.bin).string(), "export", model,
+                                 "--out", (programs.work / name).string()};
+  words.insert(words.end(), options.begin(), options.end());
+  run_to_end({.command = words, .log = programs.work / "export.log"});
+}
+
+std::filesystem::path exported_model(const ProgramOptions& programs, const std::string& name,
+                                     const std::string& side) {
+  return programs.work / name / (side + ".safetensors");
+}
+
 void run_to_end(const ChildOptions& options) {
   ChildProgram program(options);
   const auto code = program.wait(std::chrono::hours(12));

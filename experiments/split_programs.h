@@ -47,6 +47,14 @@ class CloudProgram {
 [[nodiscard]] std::filesystem::path edge_results(const ProgramOptions& programs,
                                                  const std::string& name);
 
+/// Runs `branchy export model options` into `<work>/<name>`. Throws as run_to_end.
+void export_model(const ProgramOptions& programs, const std::string& model,
+                  const std::vector<std::string>& options, const std::string& name);
+/// `<work>/<name>/<side>.safetensors`; side: model, edge or cloud.
+[[nodiscard]] std::filesystem::path exported_model(const ProgramOptions& programs,
+                                                   const std::string& name,
+                                                   const std::string& side);
+
 /// Runs a program to its end; throws IoError with the end of its log when it fails.
 void run_to_end(const ChildOptions& options);
 
