@@ -196,7 +196,7 @@ Plot lee_plot_of(const std::vector<LeeLatencyRow>& rows) {
 }
 
 void write_results(const LeeCommand& c, const std::vector<LeeLatencyRow>& rows) {
-  ordered_json json = split_conditions(c);
+  ordered_json json = ordered_json::parse(split_conditions(c));
   json["models"] = c.models;
   json["batch"] = c.batch;
   json["differs"] =

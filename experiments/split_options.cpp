@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
 #include <system_error>
 
 #include "core/provenance.h"
@@ -28,7 +29,7 @@ void add_split_options(CLI::App& app, SplitOptions& options, const std::string& 
   app.add_option("--out", options.out, results);
 }
 
-nlohmann::ordered_json split_conditions(const SplitOptions& options) {
+std::string split_conditions(const SplitOptions& options) {
   nlohmann::ordered_json json;
   for (const auto& [key, value] : provenance()) json[key] = value;
   json["data"] = options.data;
@@ -39,7 +40,7 @@ nlohmann::ordered_json split_conditions(const SplitOptions& options) {
   json["edge_cpus"] = options.programs.edge_cpus;
   json["cloud_cpus"] = options.programs.cloud_cpus;
   json["computing_threads"] = options.programs.threads;
-  return json;
+  return json.dump();
 }
 
 WorkFolder::WorkFolder()

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "experiments/link_conditions.h"
@@ -25,8 +24,8 @@ struct SplitOptions {
 /// `results` describes.
 void add_split_options(CLI::App& app, SplitOptions& options, const std::string& results);
 
-/// Provenance and the options, to begin a result with.
-[[nodiscard]] nlohmann::ordered_json split_conditions(const SplitOptions& options);
+/// Provenance and the options as a JSON object, to begin a result with.
+[[nodiscard]] std::string split_conditions(const SplitOptions& options);
 
 /// The folder of a measurement's own files, removed with all that is in it at the end.
 class WorkFolder {

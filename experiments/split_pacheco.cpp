@@ -235,7 +235,7 @@ void run(PachecoCommand c) {
   bench.measure_speed();
   bench.cloud_only();
   bench.early_exits();
-  ordered_json json = split_conditions(c);
+  ordered_json json = ordered_json::parse(split_conditions(c));
   json["model"] = c.model;
   json["photographs"] = bench.num_photographs();
   json["time"] =

@@ -124,28 +124,28 @@ void EdgeAnswer::send_line(std::string line) {
   if (!is_gone_.load() && !respond_.part(std::move(line))) is_gone_.store(true);
 }
 
+// Who has the answer finds it counted: `finished_` comes before the last byte.
 void EdgeAnswer::row_done() {
   if (--num_open_ > 0) return;
-  int status = 200;
   if (is_streamed_) {
+    finished_(200);
     respond_.end();
-  } else {
-    status = respond_with_tensors();
+    return;
   }
-  finished_(status);
+  HttpResponse response = response_with_tensors();
+  finished_(response.status);
+  respond_(std::move(response));
 }
 
-int EdgeAnswer::respond_with_tensors() {
+HttpResponse EdgeAnswer::response_with_tensors() {
   try {
     InferResponse answer = edge_response(results_);
     answer.model_name = model_name_;
     answer.model_version = model_version_;
     answer.id = message_.id;
-    respond_(message_response(build_infer_response(answer, message_)));
-    return 200;
+    return message_response(build_infer_response(answer, message_));
   } catch (const std::exception&) {  // a confidence that is no number; the pipeline must not see it
-    respond_(error_response(500, "the model gave an answer that is no number"));
-    return 500;
+    return error_response(500, "the model gave an answer that is no number");
   }
 }
 

@@ -24,7 +24,7 @@ namespace branchy {
 /// Answers when the last row has come or, as a stream, row by row. Thread-safe.
 class EdgeAnswer {
  public:
-  /// Is told the status once, when all is said.
+  /// Is told the status once, when all is known and before the last byte is sent.
   using Finished = std::function<void(int status)>;
 
   /// `message` says what the client wants to get.
@@ -41,7 +41,7 @@ class EdgeAnswer {
  private:
   void send_line(std::string line);
   void row_done();
-  [[nodiscard]] int respond_with_tensors();
+  [[nodiscard]] HttpResponse response_with_tensors();
 
   Responder respond_;
   InferRequest message_;

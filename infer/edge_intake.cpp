@@ -44,8 +44,8 @@ void EdgeIntake::read(Request& request) {
   } catch (const HttpError& error) {
     refuse(request, error.status(), error.what());
   } catch (const std::exception& error) {
-    request.respond(error_response(500, "internal error"));
     observer_.request(500, ms_since(request.http.arrived), error.what());
+    request.respond(error_response(500, "internal error"));
   }
 }
 
@@ -120,8 +120,8 @@ EdgeResult EdgeIntake::result_of(std::size_t row, const EdgeOutcome& outcome) co
 }
 
 void EdgeIntake::refuse(const Request& request, int status, std::string_view text) {
-  request.respond(error_response(status, text));
   observer_.request(status, ms_since(request.http.arrived), std::string(text));
+  request.respond(error_response(status, text));
 }
 
 }  // namespace branchy
