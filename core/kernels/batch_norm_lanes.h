@@ -7,25 +7,11 @@
 #endif
 
 #include "core/kernels/batch_norm_kernels.h"
-
-// Vectors are passed between functions of one file alone, so how does not matter.
-#pragma GCC diagnostic ignored "-Wpsabi"
+#include "core/kernels/vector_lanes.h"
 
 namespace branchy::kernels {
 
 namespace {  // every including file is compiled for other CPUs and must keep its own copies
-
-// One by one: GCC drops a vector_size that depends on a template parameter without a word.
-template <int kLanes>
-struct VectorOf;
-template <>
-struct VectorOf<8> {
-  using Type = float __attribute__((vector_size(8 * sizeof(float))));
-};
-template <>
-struct VectorOf<16> {
-  using Type = float __attribute__((vector_size(16 * sizeof(float))));
-};
 
 template <int kLanes>
 struct BatchNormLanes {
