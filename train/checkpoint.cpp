@@ -97,6 +97,7 @@ void save_checkpoint(const std::filesystem::path& path, const TrainingState& sta
   const auto put = [&](const char* key, const auto& value) {
     metadata.emplace(key, fmt::format("{}", value));
   };
+  put("train.convolutions", state.convolutions);
   put("train.seed", state.seed);
   put("train.epoch", p.epoch);
   put("train.batch_in_epoch", p.batch_in_epoch);
@@ -130,6 +131,16 @@ TrainingProgress load_checkpoint(const std::filesystem::path& path, const Traini
           .correct = read_list(file, "train.correct"),
           .images = read_number<std::int64_t>(file, "train.images"),
           .seconds = read_number<double>(file, "train.seconds")};
+}
+
+std::shared_ptr<const dnn::ConvolutionTable> checkpoint_convolutions(
+    const std::filesystem::path& path) {
+  const SafetensorsFile file(path);
+  const auto found = file.metadata().find("train.convolutions");
+  if (found == file.metadata().end()) return nullptr;
+  auto table = std::make_shared<dnn::ConvolutionTable>(
+      dnn::ConvolutionTable::parse(found->second, path.string()));
+  return table->empty() ? nullptr : table;
 }
 
 std::filesystem::path trained_file(const std::filesystem::path& run_or_file) {

@@ -4,8 +4,11 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
+#include <string>
 #include <vector>
 
+#include "core/dnn/convolution_table.h"
 #include "layers/model_file.h"
 #include "optim/optimizer.h"
 
@@ -32,6 +35,7 @@ struct TrainingState {
   Optimizer* optimizer = nullptr;
   ModelInfo info;
   std::uint64_t seed = 0;
+  std::string convolutions = "{}";  ///< the ConvolutionTable of the run, as JSON
 };
 
 /// Written aside, fsynced, renamed. Throws NumericError, leaving the old file, when a value is not
@@ -43,6 +47,11 @@ void save_checkpoint(const std::filesystem::path& path, const TrainingState& sta
 /// another seed, or misses or adds a tensor.
 [[nodiscard]] TrainingProgress load_checkpoint(const std::filesystem::path& path,
                                                const TrainingState& state);
+
+/// The ConvolutionTable that the run of a checkpoint uses; null for none, as in checkpoints of
+/// older versions. Throws DataError for one that cannot be read.
+[[nodiscard]] std::shared_ptr<const dnn::ConvolutionTable> checkpoint_convolutions(
+    const std::filesystem::path& path);
 
 /// The file of a run folder's best checkpoint, else its last; a file itself. Throws IoError for a
 /// folder without any.

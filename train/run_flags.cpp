@@ -56,6 +56,10 @@ void add_data_flags(CLI::App& verb, TrainOptions& o) {
                   "of CIFAR, a tenth of a folder)");
   verb.add_flag("--shuffle,!--no-shuffle", o.shuffle,
                 "Shuffle each epoch (default) or keep the order");
+  verb.add_option("--tuning", o.tuning,
+                  "Convolution methods as measured by `branchy tune`: auto (its file, where it has "
+                  "this machine), none, or a file; a resumed run keeps what it began with")
+      ->capture_default_str();
   verb.add_option("--loader-threads", o.loader_threads,
                   "Threads that prepare batches; results do not depend on it")
       ->capture_default_str();

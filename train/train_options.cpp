@@ -163,6 +163,7 @@ std::string to_toml(const TrainOptions& o) {
   toml.put("seed", o.seed);
   toml.put("threads", o.threads);
   toml.put("loader-threads", o.loader_threads);
+  toml.put("tuning", o.tuning);
   toml.put("shuffle", o.shuffle);
   toml.put("max-steps", o.max_steps);
   toml.put("checkpoint-seconds", o.checkpoint_seconds);

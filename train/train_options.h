@@ -44,6 +44,7 @@ struct TrainOptions {
   std::int64_t seed = 1;
   std::int64_t threads = 0;  ///< 0: all CPUs
   std::int64_t loader_threads = 1;
+  std::string tuning = "auto";  ///< "auto", "none" or a file of `branchy tune`
   bool shuffle = true;
   std::int64_t max_steps = 0;  ///< stop after this many steps; 0: no limit
   std::string init;            ///< run folder or safetensors file with initial weights

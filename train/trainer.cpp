@@ -20,6 +20,7 @@
 #include "train/interrupt.h"
 #include "train/out_folder.h"
 #include "train/run_result.h"
+#include "train/tuning_file.h"
 #include "train/validation.h"
 
 namespace branchy {
@@ -51,6 +52,7 @@ Trainer::Trainer(TrainOptions options, bool resume)
         fmt::format("[{}] {} holds a run already; give another --out, or go on with --resume {}",
                     options_.verb, options_.out.string(), options_.out.string()));
   if (!resume && !options_.init.empty()) complete_from_weights(options_);
+  use_tuning(found ? last : std::filesystem::path());
   open_data();
   build_network();
   if (found)
@@ -69,7 +71,13 @@ Trainer::Trainer(TrainOptions options, bool resume)
       found ? fmt::format("from epoch {} step {}", at_.epoch + 1, at_.step) : "from the start"));
 }
 
-Trainer::~Trainer() = default;
+Trainer::~Trainer() { dnn::use_convolution_table(nullptr); }
+
+/// A resumed run must go on with the methods that it began with, to give the same bits.
+void Trainer::use_tuning(const std::filesystem::path& checkpoint) {
+  tuning_ = checkpoint.empty() ? tuning_of(options_.tuning) : checkpoint_convolutions(checkpoint);
+  dnn::use_convolution_table(tuning_);
+}
 
 void Trainer::open_data() {
   if (options_.photos.image_size > 0 || options_.data.starts_with("folder:"))
@@ -163,6 +171,7 @@ void Trainer::open_folder() {
   make_out_folder(options_.out);
   write_file_atomically(options_.out / "config.toml", config);
   if (!split.empty()) write_file_atomically(options_.out / "split.tsv", split);
+  if (tuning_) write_file_atomically(options_.out / "convolutions.json", tuning_->to_json() + "\n");
   metrics_ = std::make_unique<MetricsLog>(options_.out, at_.step, network_->num_exits());
 }
 
@@ -361,7 +370,8 @@ TrainingState Trainer::state() {
           .average = average_.get(),
           .optimizer = optimizer_.get(),
           .info = std::move(info),
-          .seed = static_cast<std::uint64_t>(options_.seed)};
+          .seed = static_cast<std::uint64_t>(options_.seed),
+          .convolutions = tuning_ ? tuning_->to_json() : "{}"};
 }
 
 MultiExitNetwork& Trainer::evaluated_network() { return average_ ? *average_ : *network_; }

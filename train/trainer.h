@@ -22,7 +22,7 @@ enum class TrainingEnd { kFinished, kInterrupted };
 
 /// One run: network, optimiser, data and folder. The run folder holds config.toml, metrics.jsonl,
 /// metrics.csv, last.safetensors, best.safetensors and, when finished, result.json; for photographs
-/// split.tsv too.
+/// split.tsv too, and convolutions.json when the machine was tuned.
 ///
 /// A run that fine-tunes starts from other weights, and parts of its network may be frozen: these
 /// keep their bytes in every checkpoint, the averaged ones too.
@@ -43,6 +43,7 @@ class Trainer {
   TrainingEnd run();
 
  private:
+  void use_tuning(const std::filesystem::path& checkpoint);
   void open_data();
   void build_network();
   void load_weights();
@@ -63,6 +64,7 @@ class Trainer {
   [[nodiscard]] MultiExitNetwork& evaluated_network();
 
   TrainOptions options_;
+  std::shared_ptr<const dnn::ConvolutionTable> tuning_;  ///< null: none
   std::unique_ptr<DataSource> source_;
   std::shared_ptr<const Dataset> train_data_, val_data_;
   Normalization normalization_{};

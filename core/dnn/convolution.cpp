@@ -3,9 +3,12 @@
 #include <fmt/core.h>
 
 #include <optional>
+#include <utility>
 
-#include "core/conv_geometry.h"
+#include "core/dnn/convolution_method.h"
 #include "core/dnn/onednn.h"
+#include "core/kernels/channel_sums.h"
+#include "core/kernels/winograd.h"
 
 namespace branchy::dnn {
 
@@ -42,12 +45,6 @@ WeightDescs weight_descs(const ConvolutionSpec& spec) {
   return d;
 }
 
-Shape dst_shape(const ConvolutionSpec& s) {
-  const auto size = s.transposed ? conv_transpose_output_size : conv_output_size;
-  return {s.src[0], s.out, size(s.src[2], s.kernel, s.stride, s.padding),
-          size(s.src[3], s.kernel, s.stride, s.padding)};
-}
-
 /// The primitive types of the two directions, which have the same arguments.
 struct Direct {
   using Forward = dnnl::convolution_forward;
@@ -67,7 +64,7 @@ struct Transposed {
 struct Convolution::Impl {
   explicit Impl(const ConvolutionSpec& s)
       : spec(s),
-        dst(dst_shape(s)),
+        dst(convolution_dst(s)),
         weights(weight_descs(s)),
         bias_desc(s.bias ? plain_desc(Shape{s.out}) : memory::desc()) {
     if (s.transposed)
@@ -76,41 +73,69 @@ struct Convolution::Impl {
       build<Direct>();
   }
 
-  template <typename Kind>
-  void build() {
-    const memory::dims strides{spec.stride, spec.stride};
-    const memory::dims padding{spec.padding, spec.padding};
-    // A plain image of few channels is read as it is; everything else in the layout oneDNN likes.
-    const auto src_any = any_desc(spec.src);
-    const auto dst_any = any_desc(dst);
-    const auto attr = user_scratchpad_attr();
-    const typename Kind::Forward::primitive_desc fwd(
-        {prop_kind::forward_training, Kind::kAlgorithm, src_any, weights.any, bias_desc, dst_any,
-         strides, padding, padding},
-        attr, cpu_engine());
-    const typename Kind::BackwardData::primitive_desc bwd_data(
-        {Kind::kAlgorithm, src_any, weights.any, dst_any, strides, padding, padding}, attr,
-        cpu_engine(), fwd);
-    const typename Kind::BackwardWeights::primitive_desc bwd_weights(
-        {Kind::kAlgorithm, src_any, weights.any, bias_desc, dst_any, strides, padding, padding},
-        attr, cpu_engine(), fwd);
-    forward = {typename Kind::Forward(fwd), fwd.src_desc(), fwd.dst_desc(), fwd.scratchpad_desc()};
-    data = {typename Kind::BackwardData(bwd_data), bwd_data.diff_src_desc(),
-            bwd_data.diff_dst_desc(), bwd_data.scratchpad_desc()};
-    gradient = {typename Kind::BackwardWeights(bwd_weights), bwd_weights.src_desc(),
-                bwd_weights.diff_dst_desc(), bwd_weights.scratchpad_desc()};
-    packed_forward.emplace(weights.plain, fwd.weights_desc());
-    packed_data.emplace(weights.plain, bwd_data.weights_desc());
-    diff_weights_desc = bwd_weights.diff_weights_desc();
-    unpack_gradient.emplace(diff_weights_desc, weights.plain);
-    implementations = fmt::format("{} {} {}", fwd.impl_info_str(), bwd_data.impl_info_str(),
-                                  bwd_weights.impl_info_str());
+  struct Step {
+    ConvolutionMethod method = ConvolutionMethod::kDirect;
+    dnnl::primitive primitive;  // none of own kernels
+    memory::desc src, dst, scratchpad;
+    std::string implementation = "own:winograd";
+
+    [[nodiscard]] bool is_own() const { return method == ConvolutionMethod::kWinograd; }
+    template <typename Primitive, typename Descriptor>
+    void adopt(const Descriptor& descriptor, const memory::desc& src_desc,
+               const memory::desc& dst_desc) {
+      primitive = Primitive(descriptor);
+      src = src_desc;
+      dst = dst_desc;
+      scratchpad = descriptor.scratchpad_desc();
+      implementation = descriptor.impl_info_str();
+    }
+  };
+
+  /// oneDNN takes its matrix product for row-major images; else it is asked what it likes.
+  [[nodiscard]] memory::desc image_desc(const Step& step, const Shape& shape) const {
+    return step.method == ConvolutionMethod::kGemm ? plain_desc(shape) : any_desc(shape);
   }
 
-  struct Step {
-    dnnl::primitive primitive;
-    memory::desc src, dst, scratchpad;
-  };
+  template <typename Kind>
+  typename Kind::Forward::primitive_desc forward_desc(const Step& step) const {
+    return {{prop_kind::forward_training, Kind::kAlgorithm, image_desc(step, spec.src), weights.any,
+             bias_desc, image_desc(step, dst), strides(), padding(), padding()},
+            user_scratchpad_attr(),
+            cpu_engine()};
+  }
+
+  template <typename Kind>
+  void build() {
+    for (auto [step, pass] : {std::pair{&forward, ConvolutionPass::kForward},
+                              std::pair{&data, ConvolutionPass::kBackwardData},
+                              std::pair{&gradient, ConvolutionPass::kBackwardWeights}})
+      step->method = choose_convolution_method(spec, pass);
+    if (!forward.is_own()) {
+      const auto pd = forward_desc<Kind>(forward);
+      forward.adopt<typename Kind::Forward>(pd, pd.src_desc(), pd.dst_desc());
+      packed_forward.emplace(weights.plain, pd.weights_desc());
+    }
+    if (!data.is_own()) {
+      const typename Kind::BackwardData::primitive_desc pd(
+          {Kind::kAlgorithm, image_desc(data, spec.src), weights.any, image_desc(data, dst),
+           strides(), padding(), padding()},
+          user_scratchpad_attr(), cpu_engine(), forward_desc<Kind>(data));
+      data.adopt<typename Kind::BackwardData>(pd, pd.diff_src_desc(), pd.diff_dst_desc());
+      packed_data.emplace(weights.plain, pd.weights_desc());
+    }
+    if (!gradient.is_own()) {
+      const typename Kind::BackwardWeights::primitive_desc pd(
+          {Kind::kAlgorithm, image_desc(gradient, spec.src), weights.any, bias_desc,
+           image_desc(gradient, dst), strides(), padding(), padding()},
+          user_scratchpad_attr(), cpu_engine(), forward_desc<Kind>(gradient));
+      gradient.adopt<typename Kind::BackwardWeights>(pd, pd.src_desc(), pd.diff_dst_desc());
+      diff_weights_desc = pd.diff_weights_desc();
+      unpack_gradient.emplace(diff_weights_desc, weights.plain);
+    }
+  }
+
+  [[nodiscard]] memory::dims strides() const { return {spec.stride, spec.stride}; }
+  [[nodiscard]] memory::dims padding() const { return {spec.padding, spec.padding}; }
 
   ConvolutionSpec spec;
   Shape dst;
@@ -120,7 +145,6 @@ struct Convolution::Impl {
   std::optional<PackedWeights> packed_forward, packed_data;
   memory::desc diff_weights_desc;
   std::optional<Reorder> unpack_gradient;
-  std::string implementations;
 };
 
 Convolution::Convolution(const ConvolutionSpec& spec) : impl_(std::make_unique<Impl>(spec)) {}
@@ -130,6 +154,9 @@ Convolution& Convolution::operator=(Convolution&&) noexcept = default;
 
 Tensor Convolution::forward(const Tensor& src, const Tensor& weights, const Tensor& bias) {
   Impl& m = *impl_;
+  if (m.forward.is_own())
+    return kernels::winograd_convolution(src, weights, m.spec.bias ? bias : Tensor(),
+                                         kernels::WinogradTaps::kForward, m.spec.padding);
   const Tensor input = in_desc(src, m.forward.src);
   Tensor dst = empty_with_desc(m.dst, m.forward.dst);
   const float* packed = m.packed_forward->get(weights);
@@ -143,6 +170,9 @@ Tensor Convolution::forward(const Tensor& src, const Tensor& weights, const Tens
 
 Tensor Convolution::backward_data(const Tensor& diff_dst, const Tensor& weights) {
   Impl& m = *impl_;
+  if (m.data.is_own())  // the taps turned, around them what the padding left
+    return kernels::winograd_convolution(diff_dst, weights, Tensor(),
+                                         kernels::WinogradTaps::kTurned, 2 - m.spec.padding);
   const Tensor input = in_desc(diff_dst, m.data.dst);
   Tensor diff_src = empty_with_desc(m.spec.src, m.data.src);
   const float* packed = m.packed_data->get(weights);
@@ -156,6 +186,9 @@ Tensor Convolution::backward_data(const Tensor& diff_dst, const Tensor& weights)
 Convolution::WeightGradients Convolution::backward_weights(const Tensor& src,
                                                            const Tensor& diff_dst) {
   Impl& m = *impl_;
+  if (m.gradient.is_own())
+    return {kernels::winograd_weight_gradient(src, diff_dst, m.spec.padding),
+            m.spec.bias ? kernels::channel_sums(diff_dst) : Tensor()};
   const Tensor input = in_desc(src, m.gradient.src);
   const Tensor diff = in_desc(diff_dst, m.gradient.dst);
   WeightGradients result{Tensor(m.weights.shape),
@@ -175,6 +208,9 @@ Convolution::WeightGradients Convolution::backward_weights(const Tensor& src,
 
 const ConvolutionSpec& Convolution::spec() const { return impl_->spec; }
 
-std::string Convolution::implementations() const { return impl_->implementations; }
+std::string Convolution::implementations() const {
+  return fmt::format("{} {} {}", impl_->forward.implementation, impl_->data.implementation,
+                     impl_->gradient.implementation);
+}
 
 }  // namespace branchy::dnn

@@ -5,23 +5,14 @@
 #include <memory>
 #include <string>
 
+#include "core/dnn/convolution_spec.h"
 #include "core/tensor.h"
 
 namespace branchy::dnn {
 
-/// What determines the primitives. src [N,C,H,W]; weights [O, C/groups, K, K], for a transposed
-/// convolution [C, O/groups, K, K] (groups 1 only there).
-struct ConvolutionSpec {
-  Shape src;
-  std::int64_t out = 0, kernel = 1, stride = 1, padding = 0, groups = 1;
-  bool bias = false, transposed = false;
-
-  friend bool operator==(const ConvolutionSpec&, const ConvolutionSpec&) = default;
-};
-
 /// The primitives of one specification, made once: descriptors, packed weights and reorders are
-/// kept. Each of the three asks oneDNN for the layout it likes best; tensors are reordered only
-/// where two of them differ. Not thread-safe.
+/// kept. Each of the three is computed by the method of choose_convolution_method() and takes the
+/// layout that suits it best; tensors are reordered only where two of them differ. Not thread-safe.
 class Convolution {
  public:
   explicit Convolution(const ConvolutionSpec& spec);
@@ -39,7 +30,8 @@ class Convolution {
     Tensor bias;     ///< undefined without bias
   };
   [[nodiscard]] WeightGradients backward_weights(const Tensor& src, const Tensor& diff_dst);
-  /// Names of the implementations chosen (forward, data, weights), e.g. "jit:avx2".
+  /// Names of the implementations chosen (forward, data, weights), e.g. "jit:avx2" or
+  /// "own:winograd".
   [[nodiscard]] std::string implementations() const;
 
  private:

@@ -2,6 +2,7 @@
 // convolution of ResNet44 runs an optimised implementation.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <set>
 #include <string>
 #include <vector>
@@ -48,7 +49,10 @@ TEST(WarmTrainingStep, AllocatesNothingAndReordersLittle) {
   const std::int64_t reorders = dnn::num_reorders();
   step();
   EXPECT_EQ(buffer_pool::num_system_allocations() - allocations, 0);
-  EXPECT_LE(dnn::num_reorders() - reorders, kMostReorders);
+  // A forced method takes its own layout beside layers that have others.
+  if (std::getenv("BRANCHY_CONV") == nullptr) {
+    EXPECT_LE(dnn::num_reorders() - reorders, kMostReorders);
+  }
 }
 
 class ResNet44Convolutions : public ::testing::TestWithParam<std::int64_t> {};
