@@ -15,7 +15,7 @@ namespace branchy {
 /// Where the peers are.
 struct PeerPlaces {
   std::string python = "/usr/bin/python3";  ///< with PyTorch
-  std::string node = "node";                ///< finds onnxruntime-node, see peers/onnx_step.js
+  std::string node = "node";                ///< finds onnxruntime-node, see peers/README.md
   std::filesystem::path scripts = "experiments/peers";
   std::filesystem::path work = "runs/peers";  ///< exported networks, logs
 };
