@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 
 #include "experiments/adapt_figure.h"
+#include "experiments/ceiling_command.h"
 #include "experiments/codec_curve.h"
 #include "experiments/faults_command.h"
 #include "experiments/lee_exits.h"
@@ -21,6 +22,7 @@ int main(int argc, char** argv) {
   CLI::App app("Repeats the project's measurements and the papers' tables", "branchy-experiments");
   app.require_subcommand(1);
   branchy::add_policy_agreement_command(app);
+  branchy::add_ceiling_command(app);
   branchy::add_codec_curve_command(app);
   branchy::add_plot_command(app);
   branchy::add_predictor_curve_command(app);

@@ -98,6 +98,9 @@ MachineCeiling ceiling_of(const PeerSetting& setting, const PeerPlaces& places) 
   return {.gflops = json.value("gflops", 0.0), .gb_per_second = json.value("gb_per_second", 0.0)};
 }
 
+constexpr const char* kBusyUntilOrphaned =
+    "while kill -0 $PPID 2>/dev/null; do i=0; while [ $i -lt 10000 ]; do i=$((i+1)); done; done";
+
 /// A process that computes on the last CPU that this one may use.
 std::unique_ptr<ChildProgram> busy_process(const PeerPlaces& places) {
   cpu_set_t set;
@@ -107,7 +110,7 @@ std::unique_ptr<ChildProgram> busy_process(const PeerPlaces& places) {
   for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
     if (CPU_ISSET(cpu, &set)) last = cpu;
   return std::make_unique<ChildProgram>(
-      ChildOptions{.command = {"/bin/sh", "-c", "while :; do :; done"},
+      ChildOptions{.command = {"/bin/sh", "-c", kBusyUntilOrphaned},
                    .log = places.work / "busy.log",
                    .cpus = {last}});
 }

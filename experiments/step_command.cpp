@@ -17,7 +17,6 @@
 #include "core/atomic_file.h"
 #include "core/buffer_pool.h"
 #include "core/error.h"
-#include "core/machine_ceiling.h"
 #include "core/printable.h"
 #include "core/provenance.h"
 #include "core/threads.h"
@@ -144,11 +143,6 @@ void run_inference(StepCommand c) {
   run_steps(c, {step.network(), [&] { step.run(); }});
 }
 
-void add_threads_option(CLI::App& verb, std::int64_t& threads) {
-  verb.add_option("--threads", threads, "Compute threads (default: all CPUs)")
-      ->check(CLI::Range(1, 4096));
-}
-
 void add_options(CLI::App& verb, StepCommand& c, std::int64_t least_batch) {
   verb.add_option("--net", c.network.name,
                   fmt::format("Network: {}", fmt::join(network_names(), ", ")))
@@ -162,7 +156,8 @@ void add_options(CLI::App& verb, StepCommand& c, std::int64_t least_batch) {
   verb.add_option("--batch", c.batch, "Images a step")
       ->check(CLI::Range(least_batch, std::int64_t{1} << 16))
       ->capture_default_str();
-  add_threads_option(verb, c.threads);
+  verb.add_option("--threads", c.threads, "Compute threads (default: all CPUs)")
+      ->check(CLI::Range(1, 4096));
   auto* steps = verb.add_option("--steps", c.steps, "Measured steps, after some that are not")
                     ->check(CLI::Range(1, 1000000))
                     ->capture_default_str();
@@ -172,19 +167,6 @@ void add_options(CLI::App& verb, StepCommand& c, std::int64_t least_batch) {
                 "steps, after one that is not measured, and print their times as another")
       ->excludes(steps)
       ->excludes(out);
-}
-
-struct CeilingCommand {
-  std::int64_t threads = 0;
-};
-
-void run_ceiling(CeilingCommand c) {
-  if (c.threads == 0) c.threads = num_available_cpus();
-  set_num_threads(c.threads);
-  const MachineCeiling ceiling = measure_machine_ceiling();
-  print_line({{"threads", c.threads},
-              {"gflops", ceiling.gflops},
-              {"gb_per_second", ceiling.gb_per_second}});
 }
 
 }  // namespace
@@ -203,12 +185,6 @@ void add_step_commands(CLI::App& app) {
   inference->steps = 200;
   add_options(*infer, *inference, 1);
   infer->callback([inference] { run_inference(*inference); });
-
-  CLI::App* ceiling = app.add_subcommand(
-      "ceiling", "Multiply-adds and memory traffic that this machine gives now, as a line of JSON");
-  const auto machine = std::make_shared<CeilingCommand>();
-  add_threads_option(*ceiling, machine->threads);
-  ceiling->callback([machine] { run_ceiling(*machine); });
 }
 
 }  // namespace branchy

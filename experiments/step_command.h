@@ -1,5 +1,4 @@
-// `branchy-experiments train-step` and `infer-step`: time and memory of one step of a network;
-// `ceiling`: what the machine gives.
+// `branchy-experiments train-step` and `infer-step`: time and memory of a step of a network.
 #pragma once
 
 namespace CLI {
