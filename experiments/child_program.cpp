@@ -2,10 +2,13 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sched.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
@@ -29,6 +32,11 @@ void redirect(const std::string& path, int descriptor) {
   if (file >= 0) ::dup2(file, descriptor);
 }
 
+[[noreturn]] void fail_to_start(const ChildOptions& options) {
+  throw IoError(
+      fmt::format("[{}] cannot start: {}", options.command.front(), std::strerror(errno)));
+}
+
 }  // namespace
 
 ChildProgram::ChildProgram(const ChildOptions& options) : log_(options.log) {
@@ -41,20 +49,35 @@ ChildProgram::ChildProgram(const ChildOptions& options) : log_(options.log) {
   cpu_set_t cpus;
   CPU_ZERO(&cpus);
   for (const int cpu : options.cpus) CPU_SET(cpu, &cpus);
+  std::array<int, 2> sockets{-1, -1};  // unlike a pipe, one that is closed raises no signal
+  if (options.converses &&
+      ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets.data()) != 0)
+    fail_to_start(options);
   id_ = ::fork();
-  if (id_ < 0)
-    throw IoError(
-        fmt::format("[{}] cannot start: {}", options.command.front(), std::strerror(errno)));
+  if (options.converses && id_ != 0) {
+    ::close(sockets[1]);
+    socket_ = sockets[0];
+  }
+  if (id_ < 0) {
+    if (options.converses) ::close(socket_);
+    fail_to_start(options);
+  }
   if (id_ > 0) return;
   for (const auto& [name, value] : options.environment) ::setenv(name.c_str(), value.c_str(), 1);
   if (!options.cpus.empty() && ::sched_setaffinity(0, sizeof cpus, &cpus) != 0) ::_exit(126);
-  redirect(output, STDOUT_FILENO);
+  if (options.converses) {
+    ::dup2(sockets[1], STDIN_FILENO);
+    ::dup2(sockets[1], STDOUT_FILENO);
+  } else {
+    redirect(output, STDOUT_FILENO);
+  }
   redirect(error, STDERR_FILENO);
-  ::execv(arguments[0], arguments.data());
+  ::execvp(arguments[0], arguments.data());
   ::_exit(127);
 }
 
 ChildProgram::~ChildProgram() {
+  if (socket_ >= 0) ::close(socket_);
   if (!running()) return;
   signal(SIGKILL);
   ::waitpid(id_, nullptr, 0);
@@ -96,6 +119,35 @@ std::int64_t ChildProgram::peak_bytes() const {
   const std::size_t begin = text.find("VmHWM:");
   if (status_ || begin == std::string::npos) return 0;
   return std::strtoll(text.c_str() + begin + 6, nullptr, 10) * 1024;
+}
+
+void ChildProgram::say(const std::string& line) {
+  const std::string text = line + "\n";
+  for (std::size_t sent = 0; sent < text.size();) {
+    const ssize_t count = ::send(socket_, text.data() + sent, text.size() - sent, MSG_NOSIGNAL);
+    if (count <= 0) return;
+    sent += static_cast<std::size_t>(count);
+  }
+}
+
+std::optional<std::string> ChildProgram::hear(std::chrono::milliseconds limit) {
+  const Clock::time_point deadline = Clock::now() + limit;
+  for (;;) {
+    if (const std::size_t end = heard_.find('\n'); end != std::string::npos) {
+      const std::string line = heard_.substr(0, end);
+      heard_.erase(0, end + 1);
+      return line;
+    }
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
+    pollfd waiting{.fd = socket_, .events = POLLIN, .revents = 0};
+    if (left.count() <= 0 || ::poll(&waiting, 1, static_cast<int>(left.count())) == 0)
+      return std::nullopt;
+    std::array<char, 4096> buffer{};
+    const ssize_t count = ::recv(socket_, buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR)) return std::nullopt;
+    if (count > 0) heard_.append(buffer.data(), static_cast<std::size_t>(count));
+  }
 }
 
 std::string ChildProgram::log() const { return file_text(log_); }

@@ -12,10 +12,11 @@
 namespace branchy {
 
 struct ChildOptions {
-  std::vector<std::string> command;  ///< path first
+  std::vector<std::string> command;  ///< path or name first
   std::filesystem::path log;         ///< standard error; its output goes to `log`.out
   std::vector<int> cpus = {};        ///< that it may run on; empty: those of this process
   std::vector<std::pair<std::string, std::string>> environment = {};  ///< added to this process's
+  bool converses = false;  ///< its standard input and output are for `say` and `hear`
 };
 
 /// Starts in the constructor; the destructor kills what still runs. One thread at a time.
@@ -36,12 +37,18 @@ class ChildProgram {
   [[nodiscard]] double cpu_seconds() const;
   /// Peak resident memory, bytes; 0 when it has ended.
   [[nodiscard]] std::int64_t peak_bytes() const;
+  /// Writes a line to a program that converses; nothing when it has ended.
+  void say(const std::string& line);
+  /// The next line of a program that converses; nothing when it ends or says none within `limit`.
+  [[nodiscard]] std::optional<std::string> hear(std::chrono::milliseconds limit);
   [[nodiscard]] std::string log() const;     ///< standard error so far
   [[nodiscard]] std::string output() const;  ///< standard output so far
 
  private:
   pid_t id_ = -1;
   std::filesystem::path log_;
+  int socket_ = -1;    ///< of one that converses
+  std::string heard_;  ///< what came behind the last line
   std::optional<int> status_;
 };
 

@@ -9,10 +9,10 @@ BRANCHY_BUILD_PACKAGES=(
   prometheus-cpp-dev
   zlib1g-dev
 )
-# gnuplot-nox draws the plots of branchy-experiments, which its tests look at; python3 runs a client
+# libbenchmark-dev times operations. gnuplot-nox draws the plots of branchy-experiments, which its tests look at; python3 runs a client
 # of the protocol; nginx-light and openssl are for two clouds behind one address; curl asks both
 # servers what infer/CONVERSATION.md says.
-BRANCHY_TEST_PACKAGES=(libgtest-dev libgmock-dev gnuplot-nox python3 nginx-light openssl curl)
+BRANCHY_TEST_PACKAGES=(libgtest-dev libgmock-dev libbenchmark-dev gnuplot-nox python3 nginx-light openssl curl)
 
 say() { printf '== %s\n' "$*"; }
 fail() {
