@@ -68,6 +68,12 @@ ValueLayout preferred_layout(const Shape& shape) {
 
 std::int64_t calling_thread_width() { return omp_get_max_threads(); }
 
+ThreadWidth::ThreadWidth(std::int64_t threads) : before_(calling_thread_width()) {
+  omp_set_num_threads(static_cast<int>(threads));
+}
+
+ThreadWidth::~ThreadWidth() { omp_set_num_threads(static_cast<int>(before_)); }
+
 dnnl::primitive_attr inference_attr(const PostOps& post) {
   dnnl::primitive_attr attr = user_scratchpad_attr();
   dnnl::post_ops ops;
