@@ -69,6 +69,12 @@ void set_num_threads(std::int64_t count) {
 
 std::int64_t num_threads() { return omp_get_max_threads(); }
 
+void for_each_index(std::int64_t count, std::int64_t threads,
+                    const std::function<void(std::int64_t thread, std::int64_t index)>& body) {
+#pragma omp parallel for schedule(static) num_threads(static_cast <int>(threads))
+  for (std::int64_t index = 0; index < count; ++index) body(omp_get_thread_num(), index);
+}
+
 void unpin_this_thread() {
   ::pthread_setaffinity_np(::pthread_self(), sizeof(cpu_set_t), &initial_cpus());
 }

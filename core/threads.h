@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 namespace branchy {
 
@@ -12,6 +13,10 @@ namespace branchy {
 /// build.
 void set_num_threads(std::int64_t count);
 [[nodiscard]] std::int64_t num_threads();
+/// Calls `body(thread, index)` for every index below `count`, on threads 0 .. `threads` - 1, each a
+/// contiguous range. What runs inside finds itself on one thread. `body` must not throw.
+void for_each_index(std::int64_t count, std::int64_t threads,
+                    const std::function<void(std::int64_t thread, std::int64_t index)>& body);
 /// CPUs that this process may run on.
 [[nodiscard]] std::int64_t num_available_cpus();
 /// Gives the calling thread (a loader, an I/O thread) back all CPUs of the process.

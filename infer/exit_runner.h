@@ -35,6 +35,7 @@ class ExitRunner {
 
   /// Begins a request with the plan's source: images [N,C,H,W] or, for a part behind a cut, the
   /// value at the cut; row-major. Throws ShapeError when all but N differ from `input_shape()`.
+  /// Until the first exit or value is computed the source must stay as it is.
   void start(const Tensor& src);
   /// Begins a request with the value after `num_blocks` trunk blocks (what `feature()` of the part
   /// before gave); exits before it are left out. Throws ConfigError outside the plan's part,
@@ -56,7 +57,8 @@ class ExitRunner {
   /// May be asked again until a later block is computed; throws Error before `start`, outside the
   /// part, and for a value that lies behind.
   Tensor value_after(std::int64_t num_blocks);
-  /// Is told each trunk block and exit when it is computed, from now on; {} for nobody.
+  /// Is told each trunk block and exit when it is computed, from now on; {} for nobody. Batches
+  /// that are computed sample by sample (Plan::computes_alone) are not told of.
   void set_stopwatch(std::function<void(const PartTime&)> stopwatch);
 
  private:

@@ -42,9 +42,15 @@ class Plan {
 
   /// Operations after fusion. Internal: for ExitRunner and tests.
   [[nodiscard]] const detail::PlanGraph& graph() const;
-  /// The primitives for a batch size (and the calling thread's thread count), made on first use.
-  /// Internal: for ExitRunner and tests.
+  /// Whether a batch is computed sample by sample, each thread its own, and not together: batches
+  /// of a sample a thread or more, of networks whose weights stay in the cache (up to 2^22 of
+  /// them).
+  [[nodiscard]] bool computes_alone(std::int64_t batch) const;
+  /// The primitives for a batch size and the calling thread's thread count, or another one, made on
+  /// first use. Internal: for ExitRunner and tests.
   [[nodiscard]] std::shared_ptr<const detail::Program> program(std::int64_t batch) const;
+  [[nodiscard]] std::shared_ptr<const detail::Program> program(std::int64_t batch,
+                                                               std::int64_t threads) const;
 
  private:
   struct Impl;

@@ -180,6 +180,10 @@ PolicyPtr PlanBackend::policy_of(const InferRequest& request) const {
   }
 }
 
+std::int64_t PlanBackend::padded_rows(std::int64_t rows) const {
+  return model_.plan->computes_alone(rows) ? rows : padded_batch(rows, max_batch_);
+}
+
 std::int64_t PlanBackend::entry_blocks(const WireTensor& input) const {
   return input.name == "image" ? model_.plan->part().first_block : model_.cut_blocks;
 }
@@ -231,7 +235,7 @@ PlanBackend::Joined PlanBackend::join(Worker& worker, std::span<const InferReque
     }
   }
   if (sources.empty()) return joined;
-  const std::int64_t padded = padded_batch(joined.num_rows, max_batch_);
+  const std::int64_t padded = padded_rows(joined.num_rows);
   if (sources.size() == 1 && padded == joined.num_rows) {
     joined.src = std::move(sources.front());
     return joined;
@@ -255,7 +259,7 @@ void PlanBackend::run_exits(ExitRunner& runner, BatchAnswer& answer, const ExitP
     answer.take(output, rows);
     if (answer.done()) return;
     std::vector<std::size_t> open = answer.open_rows(rows);
-    const std::int64_t size = padded_batch(std::ssize(open), max_batch_);
+    const std::int64_t size = padded_rows(std::ssize(open));
     if (size >= output.logits.dim(0)) continue;
     std::vector<std::size_t> places;
     for (std::size_t place = 0; place < rows.size(); ++place)
@@ -328,7 +332,7 @@ void PlanBackend::warm_up(std::int64_t rows) {
   const Shape source = model_.plan->input_shape();
   const std::int64_t first = model_.plan->part().first_block;
   for (std::int64_t count = std::min(rows, max_batch_); count >= 1; --count)
-    if (padded_batch(count, max_batch_) == count)
+    if (padded_rows(count) == count)
       worker->runner.start_after(first, Tensor::zeros(source.with_batch(count)));
   give_back(std::move(worker));
   for (const TensorDescription& input : describe().inputs) {

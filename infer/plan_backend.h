@@ -23,8 +23,9 @@ namespace branchy {
 /// 1. A request in a batch gets the exits and classes that it gets alone, and the same bits of the
 ///    logits where PolicyRunner's fact 2 gives them. What one request does wrong (a code that is
 ///    none, scores that overflow) fails that request alone.
-/// 2. Batches are padded to the sizes of `padded_batch`, and so is what remains of them when rows
-///    have left at an exit: the plan keeps primitives for these few sizes.
+/// 2. Batches that are computed together are padded to the sizes of `padded_batch`, and so is what
+///    remains of them when rows have left at an exit: the plan keeps primitives for these few
+///    sizes.
 class PlanBackend final : public InferBackend {
  public:
   /// Requests with more than `max_batch` rows are refused. Throws ConfigError for a file that ends
@@ -56,6 +57,8 @@ class PlanBackend final : public InferBackend {
                             const ExitPolicy& policy, std::vector<InferResult>& results) const;
   void run_exits(ExitRunner& runner, BatchAnswer& answer, const ExitPolicy& policy,
                  std::int64_t num_rows) const;
+  /// Rows that a batch is computed with.
+  [[nodiscard]] std::int64_t padded_rows(std::int64_t rows) const;
   /// Where rows of this input enter the trunk.
   [[nodiscard]] std::int64_t entry_blocks(const WireTensor& input) const;
   [[nodiscard]] std::unique_ptr<Worker> take_worker();

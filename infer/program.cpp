@@ -8,6 +8,7 @@
 #include "core/dnn/inference_layout.h"
 #include "core/dnn/inference_linear.h"
 #include "core/dnn/inference_pooling.h"
+#include "core/dnn/inference_winograd.h"
 #include "core/error.h"
 
 namespace branchy::detail {
@@ -150,6 +151,8 @@ class Compiler {
     const dnn::ValueLayout& src = forms(op.srcs[0]).front().layout;
     switch (op.kind) {
       case PlanOpKind::kConvolution:
+        if (dnn::winograd_takes(src.shape, op.convolution, op.post))
+          return dnn::make_inference_winograd(src.shape, op.convolution, *op.weights, op.post);
         return dnn::make_inference_convolution(src.shape, op.convolution, *op.weights, op.post);
       case PlanOpKind::kLinear:
         return linear(op, op.srcs[0]);

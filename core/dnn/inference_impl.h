@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -13,12 +14,16 @@
 
 namespace branchy::dnn {
 
+/// How own kernels lay out weights.
+enum class OwnForm { kWinograd8, kWinograd16 };
+
 struct PackedTensor::Forms {
   struct Form {
     dnnl::memory::desc desc;
     std::shared_ptr<const Buffer> buffer;
   };
   std::vector<Form> made;
+  std::map<OwnForm, std::shared_ptr<const Buffer>> own;
 };
 
 struct InferencePrimitive::Impl {
@@ -27,8 +32,9 @@ struct InferencePrimitive::Impl {
     dnnl::memory::desc desc;  // may view the value under another shape
   };
   dnnl::primitive primitive;
-  /// Instead of `primitive`, for own kernels with one source and no scratchpad.
-  std::function<void(const float* src, float* dst)> kernel;
+  /// Instead of `primitive`, for own kernels with one source.
+  std::function<void(const float* src, float* dst, float* scratchpad)> kernel;
+  std::int64_t kernel_scratchpad_bytes = 0;
   std::string implementation;
   std::vector<ValueLayout> srcs;
   ValueLayout dst;
@@ -48,7 +54,10 @@ dnnl::primitive_attr inference_attr(const PostOps& post);
 /// Row-major `weights`, seen as `plain`, in the layout `packed`; `impl` keeps them alive.
 const float* packed_values(InferencePrimitive::Impl& impl, PackedTensor& weights,
                            const dnnl::memory::desc& plain, const dnnl::memory::desc& packed);
-/// The same as a constant argument.
+/// Weights as an own kernel wants them, laid out by `make` unless they are already.
+const float* own_form(InferencePrimitive::Impl& impl, PackedTensor& weights, OwnForm form,
+                      const std::function<Buffer()>& make);
+/// `packed_values` as a constant argument.
 void add_packed(InferencePrimitive::Impl& impl, int argument, PackedTensor& weights,
                 const dnnl::memory::desc& plain, const dnnl::memory::desc& packed);
 /// Adds a row-major tensor as a constant argument.

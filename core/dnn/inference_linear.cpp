@@ -65,7 +65,7 @@ void make_own(InferencePrimitive::Impl& impl, const ValueLayout& src, PackedTens
   impl.implementation = "own:linear_rows";
   impl.srcs = {rows ? src : ValueLayout{src.shape, nullptr}};
   impl.dst = {{src.shape[0], w[0]}, nullptr};
-  impl.kernel = [task, post](const float* from, float* to) {
+  impl.kernel = [task, post](const float* from, float* to, float*) {
     kernels::LinearRows bound = task;
     bound.src = from;
     bound.dst = to;

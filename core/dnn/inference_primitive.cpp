@@ -68,6 +68,12 @@ ValueLayout preferred_layout(const Shape& shape) {
 
 std::int64_t calling_thread_width() { return omp_get_max_threads(); }
 
+ThreadWidth::ThreadWidth(std::int64_t threads) : before_(calling_thread_width()) {
+  omp_set_num_threads(static_cast<int>(threads));
+}
+
+ThreadWidth::~ThreadWidth() { omp_set_num_threads(static_cast<int>(before_)); }
+
 dnnl::primitive_attr inference_attr(const PostOps& post) {
   dnnl::primitive_attr attr = user_scratchpad_attr();
   dnnl::post_ops ops;
@@ -104,6 +110,14 @@ const float* packed_values(InferencePrimitive::Impl& impl, PackedTensor& weights
   return form->buffer->floats();
 }
 
+const float* own_form(InferencePrimitive::Impl& impl, PackedTensor& weights, OwnForm form,
+                      const std::function<Buffer()>& make) {
+  auto& made = weights.forms().own[form];
+  if (!made) made = std::make_shared<const Buffer>(make());
+  impl.owners.push_back(made);
+  return made->floats();
+}
+
 void add_packed(InferencePrimitive::Impl& impl, int argument, PackedTensor& weights,
                 const dnnl::memory::desc& plain, const dnnl::memory::desc& packed) {
   impl.constants.insert_or_assign(argument,
@@ -122,6 +136,7 @@ bool InferencePrimitive::accumulates() const { return impl_->accumulates; }
 std::string InferencePrimitive::implementation() const { return impl_->implementation; }
 
 std::int64_t InferencePrimitive::scratchpad_bytes() const {
+  if (impl_->kernel) return impl_->kernel_scratchpad_bytes;
   return static_cast<std::int64_t>(impl_->scratchpad.get_size());
 }
 
@@ -129,6 +144,7 @@ struct InferenceCall::Bound {
   Arguments arguments;
   const float* src = nullptr;  // of own kernels
   float* dst = nullptr;
+  float* scratchpad = nullptr;
 };
 
 InferenceCall::InferenceCall(const InferencePrimitive& primitive)
@@ -143,6 +159,7 @@ void InferenceCall::bind(std::span<const float* const> srcs, float* dst, void* s
     BRANCHY_DCHECK(srcs.size() == 1);
     bound_->src = srcs[0];
     bound_->dst = dst;
+    bound_->scratchpad = static_cast<float*>(scratchpad);
     return;
   }
   BRANCHY_DCHECK(srcs.size() == impl.src_arguments.size());
@@ -163,7 +180,7 @@ void throw_unmakeable(const char* place, const Shape& src, const char* reason) {
 
 void InferenceCall::run() {
   const InferencePrimitive::Impl& impl = primitive_.impl();
-  if (impl.kernel) return impl.kernel(bound_->src, bound_->dst);
+  if (impl.kernel) return impl.kernel(bound_->src, bound_->dst, bound_->scratchpad);
   impl.primitive.execute(inference_stream(), bound_->arguments);
   inference_stream().wait();
   if (impl.reorders) count_reorder();

@@ -29,6 +29,17 @@ struct ValueLayout {
 [[nodiscard]] ValueLayout preferred_layout(const Shape& shape);
 /// Threads that a primitive made by the calling thread is made for.
 [[nodiscard]] std::int64_t calling_thread_width();
+/// While it lives, primitives made by the calling thread are made for `threads` threads.
+class ThreadWidth {
+ public:
+  explicit ThreadWidth(std::int64_t threads);
+  ~ThreadWidth();
+  ThreadWidth(const ThreadWidth&) = delete;
+  ThreadWidth& operator=(const ThreadWidth&) = delete;
+
+ private:
+  std::int64_t before_;
+};
 
 /// What follows an operation in the same pass over its result: first the sum with what the
 /// destination holds already, then the activation.

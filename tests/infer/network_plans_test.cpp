@@ -19,9 +19,9 @@ void PrintTo(const Case& c, std::ostream* out) { *out << c.label; }
 
 class NetworkPlans : public testing::TestWithParam<Case> {
  protected:
-  static Tensor source(const MultiExitNetwork& network) {
+  static Tensor source(const MultiExitNetwork& network, std::int64_t batch = 2) {
     Rng rng(5);
-    return test::random_tensor(network.input_shape().with_batch(2), rng, -2.0F, 2.0F);
+    return test::random_tensor(network.input_shape().with_batch(batch), rng, -2.0F, 2.0F);
   }
 
   static std::vector<Tensor> exits_of(ExitRunner& runner) {
@@ -65,6 +65,30 @@ TEST_P(NetworkPlans, CutInTwoGiveTheBitsOfTheWhole) {
   ASSERT_EQ(logits.size(), expected.size());
   for (std::size_t i = 0; i < logits.size(); ++i)
     EXPECT_TRUE(test::same_bits(expected[i], logits[i])) << "exit " << i + 1;
+}
+
+// Networks of up to 2^22 weights compute samples one by one, whatever the batch. Larger ones take
+// other kernels for larger batches; their sums are rounded otherwise.
+TEST_P(NetworkPlans, ABatchGivesWhatItsSamplesGiveAlone) {
+  const auto network = test::lived_in_network(GetParam().config);
+  const auto plan = Plan::lower(*network, network->whole());
+  constexpr std::int64_t kBatch = 5;
+  const Tensor src = source(*network, kBatch);
+  ExitRunner runner(plan);
+  runner.start(src);
+  const auto batch = exits_of(runner);
+  for (std::int64_t n = 0; n < kBatch; ++n) {
+    runner.start(test::sample(src, n));
+    const auto single = exits_of(runner);
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      const Tensor row = test::sample(batch[i], n);
+      if (plan->computes_alone(kBatch))
+        EXPECT_TRUE(test::same_bits(single[i], row)) << "sample " << n << ", exit " << i + 1;
+      else
+        EXPECT_LT(test::largest_error(row, single[i].data()), 1e-5)
+            << "sample " << n << ", exit " << i + 1;
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -189,6 +189,11 @@ NetworkPart lower_only(const GraphCase& graph, std::unique_ptr<MultiExitNetwork>
   return {0, 1, 1, 1};
 }
 
+// Relative to the larger of 1 and the result. Winograd rounds to about 2e-6 of the largest value of
+// an image (core/kernels/inference_winograd), and three such layers in a row make results of
+// several tens beside some near 0: 4.5e-5 was seen.
+constexpr double kTolerance = 1e-4;
+
 class PlanGraphs : public testing::TestWithParam<GraphCase> {};
 
 TEST_P(PlanGraphs, AgreeWithTheDoubleReference) {
@@ -208,8 +213,8 @@ TEST_P(PlanGraphs, AgreeWithTheDoubleReference) {
     runner.start(src);
     const Tensor flat = runner.next_exit().logits;
     EXPECT_EQ(flat.size(), expected.shape.size());
-    EXPECT_LT(test::largest_error(flat, expected.values), 2e-5) << "batch " << batch;
-    EXPECT_LT(test::largest_error(runner.feature(), expected.values), 2e-5);
+    EXPECT_LT(test::largest_error(flat, expected.values), kTolerance) << "batch " << batch;
+    EXPECT_LT(test::largest_error(runner.feature(), expected.values), kTolerance);
   }
 }
 
