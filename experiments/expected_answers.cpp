@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <span>
 
 #include "core/error.h"
 #include "core/printable.h"
 #include "infer/exit_runner.h"
+#include "infer/feature_coder.h"
 #include "infer/pixel_input.h"
 #include "infer/policies/max_probability.h"
 
@@ -47,6 +49,13 @@ ExpectedAnswers::ExpectedAnswers(const ServedModel& edge, const ServedModel& clo
                                  const Dataset& images, std::int64_t count, float threshold)
     : num_edge_exits_(edge.plan->part().last_exit), threshold_(threshold) {
   ExitRunner front(edge.plan), back(cloud.plan);
+  std::optional<FeatureCoder> encoder, decoder;
+  const Attachment* encoding = edge.attachment(kCodecAttachment);
+  const Attachment* decoding = cloud.attachment(kCodecAttachment);
+  if (encoding != nullptr && decoding != nullptr) {
+    encoder.emplace(*encoding, edge.info);
+    decoder.emplace(*decoding, cloud.info);
+  }
   std::vector<std::uint8_t> pixels(static_cast<std::size_t>(images.image_shape().size()));
   for (std::int64_t i = 0; i < std::min(count, images.size()); ++i) {
     images.read(i, pixels);
@@ -57,7 +66,9 @@ ExpectedAnswers::ExpectedAnswers(const ServedModel& edge, const ServedModel& clo
           predict(output.exit, output.logits.data(), edge.info.temperature(output.exit)));
     };
     while (front.has_next()) take(front.next_exit());
-    back.start_after(cloud.cut_blocks, front.feature());
+    Tensor feature = front.feature();
+    if (encoder) feature = decoder->decode(encoder->encode(feature));
+    back.start_after(cloud.cut_blocks, feature);
     while (back.has_next()) take(back.next_exit());
     predictions_.push_back(std::move(image));
   }

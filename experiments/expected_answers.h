@@ -26,7 +26,8 @@ struct EdgeLine {
 /// Under the policy max-probability with one threshold for all early exits.
 class ExpectedAnswers {
  public:
-  /// The first `count` images through both sides of an export, all exits, one by one.
+  /// The first `count` images through both sides of an export, its codec included, all exits, one
+  /// by one.
   ExpectedAnswers(const ServedModel& edge, const ServedModel& cloud, const Dataset& images,
                   std::int64_t count, float threshold);
 
