@@ -39,24 +39,23 @@ double winograd_use(const ConvolutionSpec& spec) {
 
 /// Measured with batches of 128: F(4x4, 3x3) is 1.3 to 3.3 times as fast as direct convolution from
 /// 16 channels on, and slower where a tile is larger than the image.
-ConvolutionMethod rule_of_thumb(const ConvolutionSpec& spec, ConvolutionPass pass) {
+ConvolutionMethod rule_of_thumb(const ConvolutionSpec& spec) {
   constexpr double kLeastUse = 0.6;
   if (!winograd_applies(spec) || winograd_use(spec) < kLeastUse) return ConvolutionMethod::kDirect;
   // Weights at 36 points are 4 times as many: small batches must not wait for them.
   constexpr std::int64_t kLeastTiles = 32;
   const Shape dst = convolution_dst(spec);
   const std::int64_t tiles = dst[0] * ((dst[2] + 3) / 4) * ((dst[3] + 3) / 4);
-  if (pass == ConvolutionPass::kInference || tiles < kLeastTiles) return ConvolutionMethod::kDirect;
-  return ConvolutionMethod::kWinograd;
+  return tiles < kLeastTiles ? ConvolutionMethod::kDirect : ConvolutionMethod::kWinograd;
 }
 
-std::optional<ConvolutionMethod> forced_method() {
+}  // namespace
+
+std::optional<ConvolutionMethod> forced_convolution_method() {
   const char* text = std::getenv("BRANCHY_CONV");
   if (text == nullptr || *text == '\0') return std::nullopt;
   return convolution_method_of(text, "BRANCHY_CONV");
 }
-
-}  // namespace
 
 Shape convolution_dst(const ConvolutionSpec& s) {
   const auto size = s.transposed ? conv_transpose_output_size : conv_output_size;
@@ -83,11 +82,9 @@ std::string_view to_string(ConvolutionPass pass) {
     case ConvolutionPass::kBackwardData:
       return "data";
     case ConvolutionPass::kBackwardWeights:
-      return "weights";
-    case ConvolutionPass::kInference:
       break;
   }
-  return "inference";
+  return "weights";
 }
 
 ConvolutionMethod convolution_method_of(std::string_view text, std::string_view place) {
@@ -100,8 +97,7 @@ ConvolutionMethod convolution_method_of(std::string_view text, std::string_view 
   return *found;
 }
 
-std::vector<ConvolutionMethod> applicable_methods(const ConvolutionSpec& spec,
-                                                  ConvolutionPass /*pass*/) {
+std::vector<ConvolutionMethod> applicable_methods(const ConvolutionSpec& spec) {
   std::vector<ConvolutionMethod> methods{ConvolutionMethod::kDirect};
   if (gemm_applies(spec)) methods.push_back(ConvolutionMethod::kGemm);
   if (winograd_applies(spec)) methods.push_back(ConvolutionMethod::kWinograd);
@@ -110,17 +106,17 @@ std::vector<ConvolutionMethod> applicable_methods(const ConvolutionSpec& spec,
 
 ConvolutionMethod choose_convolution_method(const ConvolutionSpec& spec, ConvolutionPass pass) {
   ConvolutionListing::note(spec, pass);
-  const std::vector<ConvolutionMethod> methods = applicable_methods(spec, pass);
+  const std::vector<ConvolutionMethod> methods = applicable_methods(spec);
   const auto applies = [&](ConvolutionMethod method) {
     return std::find(methods.begin(), methods.end(), method) != methods.end();
   };
-  if (const auto forced = forced_method())
+  if (const auto forced = forced_convolution_method())
     return applies(*forced) ? *forced : ConvolutionMethod::kDirect;
   if (const auto table = convolution_table()) {
     const auto measured = table->find(convolution_name(spec, pass));
     if (measured && applies(*measured)) return *measured;
   }
-  return rule_of_thumb(spec, pass);
+  return rule_of_thumb(spec);
 }
 
 }  // namespace branchy::dnn

@@ -1,6 +1,7 @@
 // ConvolutionMethod: how a convolution is computed, and what decides it.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,10 +13,10 @@ namespace branchy::dnn {
 /// kDirect: oneDNN's choice for blocked layouts. kGemm: oneDNN's matrix product on row-major
 /// images. kWinograd: F(4x4, 3x3), core/kernels/winograd.h.
 enum class ConvolutionMethod { kDirect, kGemm, kWinograd };
-/// What is computed. kInference does not depend on the batch size, so that neither do its results.
-enum class ConvolutionPass { kForward, kBackwardData, kBackwardWeights, kInference };
+/// What a training step computes.
+enum class ConvolutionPass { kForward, kBackwardData, kBackwardWeights };
 
-/// "direct", "gemm", "winograd"; "forward", "data", "weights", "inference".
+/// "direct", "gemm", "winograd"; "forward", "data", "weights".
 [[nodiscard]] std::string_view to_string(ConvolutionMethod method);
 [[nodiscard]] std::string_view to_string(ConvolutionPass pass);
 /// Throws ConfigError naming `place` for another text.
@@ -23,12 +24,14 @@ enum class ConvolutionPass { kForward, kBackwardData, kBackwardWeights, kInferen
                                                       std::string_view place);
 
 /// Those that can compute it; kDirect is one of them.
-[[nodiscard]] std::vector<ConvolutionMethod> applicable_methods(const ConvolutionSpec& spec,
-                                                                ConvolutionPass pass);
+[[nodiscard]] std::vector<ConvolutionMethod> applicable_methods(const ConvolutionSpec& spec);
 
-/// The method for a convolution that is made now: that of the environment variable BRANCHY_CONV
-/// (direct, gemm or winograd) where it applies, else that of the ConvolutionTable in use, else a
-/// rule of thumb from measurements. Throws ConfigError for another value of BRANCHY_CONV.
+/// What the environment variable BRANCHY_CONV says (direct, gemm or winograd), for training and
+/// inference alike; nothing when it is not set. Throws ConfigError for another value.
+[[nodiscard]] std::optional<ConvolutionMethod> forced_convolution_method();
+
+/// The method for a convolution of training that is made now: the forced one where it applies, else
+/// that of the ConvolutionTable in use, else a rule of thumb from measurements.
 [[nodiscard]] ConvolutionMethod choose_convolution_method(const ConvolutionSpec& spec,
                                                           ConvolutionPass pass);
 

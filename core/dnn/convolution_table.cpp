@@ -24,8 +24,7 @@ thread_local ConvolutionListing* listing = nullptr;
 
 std::string convolution_name(const ConvolutionSpec& spec, ConvolutionPass pass) {
   const Shape& src = spec.src;
-  const std::int64_t num = pass == ConvolutionPass::kInference ? 1 : src[0];
-  std::string name = fmt::format("{} {}x{}x{}x{} o{} k{} s{} p{}", to_string(pass), num, src[1],
+  std::string name = fmt::format("{} {}x{}x{}x{} o{} k{} s{} p{}", to_string(pass), src[0], src[1],
                                  src[2], src[3], spec.out, spec.kernel, spec.stride, spec.padding);
   if (spec.groups > 1) name += fmt::format(" g{}", spec.groups);
   if (spec.transposed) name += " transposed";

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
 #include <memory>
 #include <optional>
 
@@ -90,11 +89,11 @@ struct Candidate {
 
 std::vector<MethodTime> time_convolution(const ConvolutionSpec& spec, ConvolutionPass pass,
                                          std::int64_t rounds) {
-  BRANCHY_DCHECK(pass != ConvolutionPass::kInference && rounds > 0);
-  if (const char* forced = std::getenv("BRANCHY_CONV"); forced != nullptr && *forced != '\0')
+  BRANCHY_DCHECK(rounds > 0);
+  if (forced_convolution_method())
     throw ConfigError("[tune] BRANCHY_CONV forces one method; unset it to compare them");
   std::vector<Candidate> candidates;
-  for (const ConvolutionMethod method : applicable_methods(spec, pass)) {
+  for (const ConvolutionMethod method : applicable_methods(spec)) {
     const TableOfOne table(spec, method);
     candidates.push_back({method, Convolution(spec), {}});
   }

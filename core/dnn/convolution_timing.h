@@ -14,7 +14,7 @@ struct MethodTime {
 };
 
 /// The median of `rounds` runs of each applicable method in turn, after one to warm up, on random
-/// values that lie in channel blocks as they do between layers. Not for kInference. Throws
+/// values that lie in channel blocks as they do between layers. Throws
 /// ConfigError while BRANCHY_CONV forces one.
 [[nodiscard]] std::vector<MethodTime> time_convolution(const ConvolutionSpec& spec,
                                                        ConvolutionPass pass, std::int64_t rounds);

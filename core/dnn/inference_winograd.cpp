@@ -4,6 +4,7 @@
 #include <limits>
 #include <optional>
 
+#include "core/dnn/convolution_method.h"
 #include "core/dnn/inference_convolution.h"
 #include "core/dnn/inference_impl.h"
 #include "core/kernels/inference_winograd.h"
@@ -82,13 +83,15 @@ bool winograd_takes(const Shape& src, const ConvolutionOp& op, const PostOps& po
   task.num = src[0];
   task.height = src[2];
   task.width = src[3];
+  const auto from = blocks_of(preferred_layout(src));
+  const auto to = blocks_of(preferred_layout(convolution_output_shape(src, op)));
+  if (!from || !to || from->lanes != to->lanes) return false;
+  if (const auto forced = forced_convolution_method())
+    return *forced == ConvolutionMethod::kWinograd;
   // A tile costs 36 products instead of the 9 of each of its pixels, and its transforms.
   const std::int64_t tiles = task.num_tiles();
   if (src[0] * src[2] * src[3] * 9 < tiles * InferenceWinograd::kPoints * 2) return false;
-  if (InferenceWinograd::kPoints * w[0] * w[1] > kCachedWeights && tiles < kManyTiles) return false;
-  const auto from = blocks_of(preferred_layout(src));
-  const auto to = blocks_of(preferred_layout(convolution_output_shape(src, op)));
-  return from && to && from->lanes == to->lanes;
+  return InferenceWinograd::kPoints * w[0] * w[1] <= kCachedWeights || tiles >= kManyTiles;
 }
 
 InferencePrimitive make_inference_winograd(const Shape& src, const ConvolutionOp& op,

@@ -6,49 +6,22 @@
 
 #include "core/kernels/inference_winograd_kernels.h"
 #include "core/kernels/panel_product_lanes.h"
+#include "core/kernels/winograd_lines.h"
 
 namespace branchy::kernels {
 
 namespace {  // every including file is compiled for other CPUs and must keep its own copies
 
-/// Interpolation points 0, +-1/sqrt(2), +-sqrt(2), infinity: the products of the transforms stay
-/// closer together than with 0, +-1, +-2, and so do the rounding errors.
 template <int kLanes, InstructionSet kSet>
 struct InferenceWinogradLanes {
   using Product = PanelProductLanes<kLanes, kSet>;
+  using Lines = WinogradLines<kLanes>;
   using Lanes = typename Product::Lanes;
   static constexpr int kSide = 6;  // of a tile of the source
   static constexpr int kPoints = kSide * kSide;
-  static constexpr float kRoot = 1.41421356237309504880F;
 
   static const Lanes& at(const float* values) { return *reinterpret_cast<const Lanes*>(values); }
   static Lanes& at(float* values) { return *reinterpret_cast<Lanes*>(values); }
-
-  /// dst = B^T src.
-  static void transform_six(const Lanes (&src)[kSide], Lanes (&dst)[kSide]) {
-    const Lanes even = src[4] - 2.0F * src[2];
-    const Lanes odd = 0.5F * src[3] - src[1];
-    const Lanes other_even = src[4] - 0.5F * src[2];
-    const Lanes other_odd = src[3] - 0.5F * src[1];
-    dst[0] = (src[0] + src[4]) - 2.5F * src[2];
-    dst[1] = even + kRoot * odd;
-    dst[2] = even - kRoot * odd;
-    dst[3] = other_even + kRoot * other_odd;
-    dst[4] = other_even - kRoot * other_odd;
-    dst[5] = (src[1] + src[5]) - 2.5F * src[3];
-  }
-
-  /// dst = A^T src.
-  static void transform_back(const Lanes (&src)[kSide], Lanes (&dst)[4]) {
-    const Lanes sum = src[1] + src[2];
-    const Lanes difference = src[1] - src[2];
-    const Lanes other_sum = src[3] + src[4];
-    const Lanes other_difference = src[3] - src[4];
-    dst[0] = (src[0] + sum) + other_sum;
-    dst[1] = (0.5F * kRoot) * difference + kRoot * other_difference;
-    dst[2] = 0.5F * sum + 2.0F * other_sum;
-    dst[3] = ((0.25F * kRoot) * difference + src[5]) + (2.0F * kRoot) * other_difference;
-  }
 
   /// Where a tile lies; y and x of its first result.
   struct Tile {
@@ -78,14 +51,14 @@ struct InferenceWinogradLanes {
           column[i] = inside ? at(corner + i * task.src.row + j * task.src.pixel) : Lanes{};
         }
       }
-      transform_six(column, half[j]);
+      Lines::Source::line(column, half[j]);
     }
     for (int i = 0; i < kSide; ++i) {
       Lanes row[kSide];
       Lanes points[kSide];
 #pragma GCC unroll 6
       for (int j = 0; j < kSide; ++j) row[j] = half[j][i];
-      transform_six(row, points);
+      Lines::Source::line(row, points);
 #pragma GCC unroll 6
       for (int j = 0; j < kSide; ++j) at(dst + (i * kSide + j) * point_stride) = points[j];
     }
@@ -121,7 +94,7 @@ struct InferenceWinogradLanes {
       Lanes column[kSide];
 #pragma GCC unroll 6
       for (int i = 0; i < kSide; ++i) column[i] = at(src + (i * kSide + j) * point_stride);
-      transform_back(column, half[j]);
+      Lines::Result::line(column, half[j]);
     }
     const Lanes low = task.clip.low - Lanes{};
     const Lanes high = task.clip.high - Lanes{};
@@ -133,7 +106,7 @@ struct InferenceWinogradLanes {
       Lanes results[4];
 #pragma GCC unroll 6
       for (int j = 0; j < kSide; ++j) row[j] = half[j][i];
-      transform_back(row, results);
+      Lines::Result::line(row, results);
 #pragma GCC unroll 4
       for (std::int64_t j = 0; j < pixels; ++j) {
         Lanes& to = at(corner + i * task.dst.row + j * task.dst.pixel);

@@ -2,10 +2,14 @@
 // kernels. Compiled once per instruction set by its users' *_portable/_avx2/_avx512.cpp.
 #pragma once
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #include <cstdint>
 
 #include "core/half.h"
-#include "core/kernels/batch_norm_lanes.h"
+#include "core/kernels/vector_lanes.h"
 
 namespace branchy::kernels {
 

@@ -2,19 +2,20 @@
 // nobody else includes it.
 #pragma once
 
-#include "core/kernels/vector_lanes.h"
+#include "core/kernels/panel_product_lanes.h"
 #include "core/kernels/winograd_kernels.h"
+#include "core/kernels/winograd_lines.h"
 
 namespace branchy::kernels {
 
 namespace {  // every including file is compiled for other CPUs and must keep its own copies
 
-template <int kLanes>
+template <int kLanes, InstructionSet kSet>
 struct WinogradLanes {
-  using Lanes = typename VectorOf<kLanes>::Type;
+  using Product = PanelProductLanes<kLanes, kSet>;
+  using Lines = WinogradLines<kLanes>;
+  using Lanes = typename Lines::Lanes;
 
-  static constexpr float kP = 0.70710678F;  // the points +-p and +-q; p q = 1
-  static constexpr float kQ = 1.41421356F;
   static constexpr int kPatch = kWinogradPatch;
   static constexpr int kTile = kWinogradTile;
 
@@ -24,88 +25,6 @@ struct WinogradLanes {
   static Lanes& at(float* values, std::int64_t i) {
     return *reinterpret_cast<Lanes*>(values + i * kLanes);
   }
-
-  // ---- transforms of one line ----------------------------------------------------------------
-
-  /// B^T: the polynomials that vanish at all points but one.
-  struct Source {
-    static constexpr int kFrom = 6, kTo = 6;
-    static void line(const Lanes* d, Lanes* to) {
-      const Lanes even_p = d[4] - 2.0F * d[2];
-      const Lanes odd_p = kP * d[3] - kQ * d[1];
-      const Lanes even_q = d[4] - 0.5F * d[2];
-      const Lanes odd_q = kQ * d[3] - kP * d[1];
-      to[0] = (d[0] + d[4]) - 2.5F * d[2];
-      to[1] = even_p + odd_p;
-      to[2] = even_p - odd_p;
-      to[3] = even_q + odd_q;
-      to[4] = even_q - odd_q;
-      to[5] = (d[1] + d[5]) - 2.5F * d[3];
-    }
-  };
-  /// G: three taps at the points, each divided by the differences to all others.
-  struct Weights {
-    static constexpr int kFrom = 3, kTo = 6;
-    static void line(const Lanes* g, Lanes* to) {
-      constexpr float kByP = -1.0F / 1.5F;
-      constexpr float kByQ = 1.0F / 6.0F;
-      const Lanes even_p = kByP * (g[0] + 0.5F * g[2]);
-      const Lanes odd_p = (kByP * kP) * g[1];
-      const Lanes even_q = kByQ * (g[0] + 2.0F * g[2]);
-      const Lanes odd_q = (kByQ * kQ) * g[1];
-      to[0] = g[0];
-      to[1] = even_p + odd_p;
-      to[2] = even_p - odd_p;
-      to[3] = even_q + odd_q;
-      to[4] = even_q - odd_q;
-      to[5] = g[2];
-    }
-  };
-  /// G of F(3, 4): likewise, of four values.
-  struct Diff {
-    static constexpr int kFrom = 4, kTo = 6;
-    static void line(const Lanes* g, Lanes* to) {
-      constexpr float kByP = -1.0F / 1.5F;
-      constexpr float kByQ = 1.0F / 6.0F;
-      const Lanes even_p = kByP * (g[0] + 0.5F * g[2]);
-      const Lanes odd_p = (kByP * kP) * (g[1] + 0.5F * g[3]);
-      const Lanes even_q = kByQ * (g[0] + 2.0F * g[2]);
-      const Lanes odd_q = (kByQ * kQ) * (g[1] + 2.0F * g[3]);
-      to[0] = g[0];
-      to[1] = even_p + odd_p;
-      to[2] = even_p - odd_p;
-      to[3] = even_q + odd_q;
-      to[4] = even_q - odd_q;
-      to[5] = g[3];
-    }
-  };
-  /// A^T: four results of the six products.
-  struct Result {
-    static constexpr int kFrom = 6, kTo = 4;
-    static void line(const Lanes* m, Lanes* to) {
-      const Lanes even_p = m[1] + m[2];
-      const Lanes odd_p = m[1] - m[2];
-      const Lanes even_q = m[3] + m[4];
-      const Lanes odd_q = m[3] - m[4];
-      to[0] = m[0] + even_p + even_q;
-      to[1] = kP * odd_p + kQ * odd_q;
-      to[2] = 0.5F * even_p + 2.0F * even_q;
-      to[3] = (0.5F * kP) * odd_p + (2.0F * kQ) * odd_q + m[5];
-    }
-  };
-  /// A^T of F(3, 4): three taps of the six products.
-  struct Gradient {
-    static constexpr int kFrom = 6, kTo = 3;
-    static void line(const Lanes* m, Lanes* to) {
-      const Lanes even_p = m[1] + m[2];
-      const Lanes odd_p = m[1] - m[2];
-      const Lanes even_q = m[3] + m[4];
-      const Lanes odd_q = m[3] - m[4];
-      to[0] = m[0] + even_p + even_q;
-      to[1] = kP * odd_p + kQ * odd_q;
-      to[2] = 0.5F * even_p + 2.0F * even_q + m[5];
-    }
-  };
 
   /// Rows, then columns. `load(row, line)` gives a row, `store(row, column, value)` takes results.
   template <typename Transform, typename Load, typename Store>
@@ -207,7 +126,7 @@ struct WinogradLanes {
         float* to = dst + tile.offset(block) + (tile.top() * images.width + tile.left()) * kLanes;
         const std::int64_t rows = images.height - tile.top();
         const std::int64_t columns = images.width - tile.left();
-        transform<Result>(
+        transform<typename Lines::Result>(
             // The points lie row by row: a "row" here is one column of the products.
             [&](int row, Lanes* line) {
               for (int x = 0; x < kPatch; ++x)
@@ -227,61 +146,22 @@ struct WinogradLanes {
 
   // ---- products ------------------------------------------------------------------------------
 
-  /// Accumulators of a tile of products; 32 registers of AVX-512 and 16 of AVX2 hold them, a line
-  /// of weights and what is multiplied.
-#if defined(__AVX512F__)
-  static constexpr int kRows = 12;
-  static constexpr int kGradientRows = 8;
-#else
-  static constexpr int kRows = 6;
-  static constexpr int kGradientRows = 4;
-#endif
-
-  template <int kTiles, int kBlocks>
-  static void multiply_tile(const float* patches, std::int64_t patch_block_stride,
-                            const float* weights, std::int64_t channels, float* products,
-                            std::int64_t product_block_stride) {
-    Lanes sums[kTiles][kBlocks] = {};
-    for (std::int64_t c = 0; c < channels; c += kLanes, patches += patch_block_stride)
-      for (int lane = 0; lane < kLanes; ++lane, weights += kBlocks * kLanes) {
-        Lanes w[kBlocks];
-        for (int k = 0; k < kBlocks; ++k) w[k] = at(weights, k);
-#pragma GCC unroll 16
-        for (int t = 0; t < kTiles; ++t) {
-          const float value = patches[t * kLanes + lane];
-#pragma GCC unroll 2
-          for (int k = 0; k < kBlocks; ++k) sums[t][k] += w[k] * value;
-        }
-      }
-    for (int k = 0; k < kBlocks; ++k)
-#pragma GCC unroll 16
-      for (int t = 0; t < kTiles; ++t) at(products + k * product_block_stride, t) = sums[t][k];
-  }
-
-  template <int kBlocks>
-  static void multiply_blocks(const float* patches, std::int64_t patch_block_stride,
-                              const float* weights, std::int64_t channels, std::int64_t tiles,
-                              float* products, std::int64_t product_block_stride) {
-    std::int64_t t = 0;
-    const auto run = [&]<int kTiles>() {
-      for (; t + kTiles <= tiles; t += kTiles)
-        multiply_tile<kTiles, kBlocks>(patches + t * kLanes, patch_block_stride, weights, channels,
-                                       products + t * kLanes, product_block_stride);
-    };
-    run.template operator()<kRows>();
-    run.template operator()<4>();
-    run.template operator()<1>();
-  }
-
   static void multiply(const float* patches, std::int64_t patch_block_stride, const float* weights,
                        std::int64_t channels, std::int64_t tiles, std::int64_t out_blocks,
                        float* products, std::int64_t product_block_stride) {
+    const PanelSource src{patches, kLanes, patch_block_stride};
     for (std::int64_t k = 0; k < out_blocks; k += 2) {
-      const auto run = out_blocks - k > 1 ? multiply_blocks<2> : multiply_blocks<1>;
-      run(patches, patch_block_stride, weights + k * channels * kLanes, channels, tiles,
-          products + k * product_block_stride, product_block_stride);
+      const float* panel = weights + k * channels * kLanes;
+      const PanelResult dst{products + k * product_block_stride, kLanes, product_block_stride};
+      if (out_blocks - k > 1)
+        Product::template product<2, true>(src, tiles, panel, channels, dst, false);
+      else
+        Product::template product<1, true>(src, tiles, panel, channels, dst, false);
     }
   }
+
+  /// Rows of sums that the registers hold beside a line of factors: 32 of AVX-512, else 16.
+  static constexpr int kGradientRows = kSet == InstructionSet::kAvx512 ? 8 : 4;
 
   template <int kBlocks>
   static void accumulate_tile(const float* patches, const float* diffs,
@@ -321,7 +201,7 @@ struct WinogradLanes {
   // ---- weights -------------------------------------------------------------------------------
 
   static void transform_weights(const float* taps, float* weights, std::int64_t point_stride) {
-    transform<Weights>(
+    transform<typename Lines::Weights>(
         [&](int row, Lanes* line) {
           for (int x = 0; x < 3; ++x) line[x] = at(taps, row * 3 + x);
         },
@@ -331,7 +211,7 @@ struct WinogradLanes {
   }
 
   static void transform_gradient(const float* sums, std::int64_t point_stride, float* taps) {
-    transform<Gradient>(
+    transform<typename Lines::Gradient>(
         [&](int row, Lanes* line) {
           for (int x = 0; x < kPatch; ++x)
             line[x] = at(sums + (row * kPatch + x) * point_stride, 0);
@@ -339,9 +219,13 @@ struct WinogradLanes {
         [&](int row, int column, const Lanes& value) { at(taps, row * 3 + column) = value; });
   }
 
-  static constexpr WinogradKernels kKernels{
-      transform_images<Source>, transform_images<Diff>, multiply, transform_result, accumulate,
-      transform_weights,        transform_gradient};
+  static constexpr WinogradKernels kKernels{transform_images<typename Lines::Source>,
+                                            transform_images<typename Lines::Diff>,
+                                            multiply,
+                                            transform_result,
+                                            accumulate,
+                                            transform_weights,
+                                            transform_gradient};
 };
 
 }  // namespace

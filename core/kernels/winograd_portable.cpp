@@ -4,7 +4,8 @@
 namespace branchy::kernels {
 
 const WinogradKernels& winograd_portable(std::int64_t lanes) {
-  return lanes == 16 ? WinogradLanes<16>::kKernels : WinogradLanes<8>::kKernels;
+  constexpr InstructionSet kSet = InstructionSet::kPortable;
+  return lanes == 16 ? WinogradLanes<16, kSet>::kKernels : WinogradLanes<8, kSet>::kKernels;
 }
 
 }  // namespace branchy::kernels

@@ -1,0 +1,102 @@
+// The one-dimensional transforms of Winograd's F(4, 3) and F(3, 4), a vector of channels at a time.
+// For files compiled once per instruction set alone.
+#pragma once
+
+#include "core/kernels/vector_lanes.h"
+
+namespace branchy::kernels {
+
+namespace {  // every including file is compiled for other CPUs and must keep its own copies
+
+/// Lavin, Gray 2016, with the points 0, +-p, +-q and infinity, p q = 1.
+template <int kLanes>
+struct WinogradLines {
+  using Lanes = typename VectorOf<kLanes>::Type;
+
+  static constexpr float kP = 0.70710678F;
+  static constexpr float kQ = 1.41421356F;
+
+  /// B^T: the polynomials that vanish at all points but one.
+  struct Source {
+    static constexpr int kFrom = 6, kTo = 6;
+    static void line(const Lanes* d, Lanes* to) {
+      const Lanes even_p = d[4] - 2.0F * d[2];
+      const Lanes odd_p = kP * d[3] - kQ * d[1];
+      const Lanes even_q = d[4] - 0.5F * d[2];
+      const Lanes odd_q = kQ * d[3] - kP * d[1];
+      to[0] = (d[0] + d[4]) - 2.5F * d[2];
+      to[1] = even_p + odd_p;
+      to[2] = even_p - odd_p;
+      to[3] = even_q + odd_q;
+      to[4] = even_q - odd_q;
+      to[5] = (d[1] + d[5]) - 2.5F * d[3];
+    }
+  };
+  /// G: three taps at the points, each divided by the differences to all others.
+  struct Weights {
+    static constexpr int kFrom = 3, kTo = 6;
+    static void line(const Lanes* g, Lanes* to) {
+      constexpr float kByP = -1.0F / 1.5F;
+      constexpr float kByQ = 1.0F / 6.0F;
+      const Lanes even_p = kByP * (g[0] + 0.5F * g[2]);
+      const Lanes odd_p = (kByP * kP) * g[1];
+      const Lanes even_q = kByQ * (g[0] + 2.0F * g[2]);
+      const Lanes odd_q = (kByQ * kQ) * g[1];
+      to[0] = g[0];
+      to[1] = even_p + odd_p;
+      to[2] = even_p - odd_p;
+      to[3] = even_q + odd_q;
+      to[4] = even_q - odd_q;
+      to[5] = g[2];
+    }
+  };
+  /// G of F(3, 4): likewise, of four values.
+  struct Diff {
+    static constexpr int kFrom = 4, kTo = 6;
+    static void line(const Lanes* g, Lanes* to) {
+      constexpr float kByP = -1.0F / 1.5F;
+      constexpr float kByQ = 1.0F / 6.0F;
+      const Lanes even_p = kByP * (g[0] + 0.5F * g[2]);
+      const Lanes odd_p = (kByP * kP) * (g[1] + 0.5F * g[3]);
+      const Lanes even_q = kByQ * (g[0] + 2.0F * g[2]);
+      const Lanes odd_q = (kByQ * kQ) * (g[1] + 2.0F * g[3]);
+      to[0] = g[0];
+      to[1] = even_p + odd_p;
+      to[2] = even_p - odd_p;
+      to[3] = even_q + odd_q;
+      to[4] = even_q - odd_q;
+      to[5] = g[3];
+    }
+  };
+  /// A^T: four results of the six products.
+  struct Result {
+    static constexpr int kFrom = 6, kTo = 4;
+    static void line(const Lanes* m, Lanes* to) {
+      const Lanes even_p = m[1] + m[2];
+      const Lanes odd_p = m[1] - m[2];
+      const Lanes even_q = m[3] + m[4];
+      const Lanes odd_q = m[3] - m[4];
+      to[0] = m[0] + even_p + even_q;
+      to[1] = kP * odd_p + kQ * odd_q;
+      to[2] = 0.5F * even_p + 2.0F * even_q;
+      to[3] = (0.5F * kP) * odd_p + (2.0F * kQ) * odd_q + m[5];
+    }
+  };
+  /// A^T of F(3, 4): three taps of the six products.
+  struct Gradient {
+    static constexpr int kFrom = 6, kTo = 3;
+    static void line(const Lanes* m, Lanes* to) {
+      const Lanes even_p = m[1] + m[2];
+      const Lanes odd_p = m[1] - m[2];
+      const Lanes even_q = m[3] + m[4];
+      const Lanes odd_q = m[3] - m[4];
+      to[0] = m[0] + even_p + even_q;
+      to[1] = kP * odd_p + kQ * odd_q;
+      to[2] = 0.5F * even_p + 2.0F * even_q + m[5];
+    }
+  };
+};
+
+}  // namespace
+
+}  // namespace branchy::kernels
