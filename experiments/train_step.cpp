@@ -16,11 +16,13 @@
 #include "core/provenance.h"
 #include "core/threads.h"
 #include "experiments/peer_process.h"
+#include "infer/process_memory.h"
 #include "layers/models/registry.h"
 #include "layers/softmax_cross_entropy.h"
 #include "layers/weighted_sum.h"
 #include "optim/sgd.h"
 #include "train/network_flags.h"
+#include "train/step_profile_report.h"
 #include "train/train_options.h"
 
 namespace branchy {
@@ -31,7 +33,7 @@ struct TrainStepCommand {
   NetworkConfig network{.early_exits = kDefaultExits};
   std::vector<std::string> options, peers;
   std::string exit_after, out;
-  std::int64_t batch = 128, threads = 0, steps = 12, rounds = 3;
+  std::int64_t batch = 128, threads = 0, steps = 12, rounds = 3, profile = 0;
 };
 
 /// A program that prints the milliseconds of its own step, and what it printed so far.
@@ -64,8 +66,10 @@ class StepBench {
 
   [[nodiscard]] const NetworkConfig& network() const { return network_->config(); }
 
-  /// Forward, losses, backward and update; gives its milliseconds.
-  double step() {
+  /// Forward, losses, backward and update, added to `profile` unless it is null; gives its
+  /// milliseconds.
+  double step(StepProfile* profile = nullptr) {
+    const StepProfile::Step profiled(profile);
     const auto start = std::chrono::steady_clock::now();
     sgd_->clear_gradients();
     std::vector<Variable> losses;
@@ -129,11 +133,23 @@ const Peer* best_of(const std::vector<Peer>& peers) {
   return best == peers.end() ? nullptr : &*best;
 }
 
+/// Prints where the time goes; gives it as JSON too.
+nlohmann::ordered_json profile(const TrainStepCommand& c, StepBench& bench,
+                               const kernels::Ceilings& ceilings) {
+  StepProfile steps;
+  for (std::int64_t i = 0; i < c.profile; ++i) bench.step(&steps);
+  const ProfiledRun run{c.network.name, c.batch, ceilings};
+  fmt::print("{}", profile_table(steps, run));
+  return nlohmann::ordered_json::parse(profile_json(steps, run));
+}
+
 void run(TrainStepCommand c) {
   c.network.options = network_options(c.options, c.exit_after);
   if (c.threads == 0) c.threads = num_available_cpus();
   std::vector<Peer> peers = parse_peers(c.peers);
   set_num_threads(c.threads);
+  const kernels::Ceilings ceilings =
+      c.profile > 0 ? kernels::measure_ceilings() : kernels::Ceilings{};
   StepBench bench(c);
   bench.step();
   bench.step();
@@ -152,8 +168,10 @@ void run(TrainStepCommand c) {
   json["median_ms_per_step"] = median(ours);
   json["images_per_second"] = 1000.0 * static_cast<double>(c.batch) / median(ours);
   json["tensor_allocations_after_warm_up"] = buffer_pool::num_system_allocations() - allocations;
-  fmt::print("median {:.1f} ms/step, {:.1f} images/s", median(ours),
-             json["images_per_second"].get<double>());
+  const std::int64_t peak_bytes = process_memory().peak_bytes;
+  json["peak_resident_bytes"] = peak_bytes;
+  fmt::print("median {:.1f} ms/step, {:.1f} images/s, peak memory {} MiB", median(ours),
+             json["images_per_second"].get<double>(), peak_bytes >> 20);
   for (const Peer& peer : peers)
     json["peers"].push_back({{"name", peer.name},
                              {"command", peer.command},
@@ -167,6 +185,7 @@ void run(TrainStepCommand c) {
                ratio);
   }
   fmt::print("\n");
+  if (c.profile > 0) json["profile"] = profile(c, bench, ceilings);
   if (!c.out.empty()) write_file_atomically(c.out, json.dump(2) + "\n");
 }
 
@@ -200,6 +219,10 @@ void add_train_step_command(CLI::App& app) {
                    "NAME=COMMAND, a shell command that prints its own figure as '... N ms/step'; "
                    "may be repeated, the fastest is what counts")
       ->allow_extra_args(false);
+  verb->add_option("--profile", command->profile,
+                   "Then profile this many steps: time by kind of work and by layer (0: none)")
+      ->check(CLI::Range(0, 100000))
+      ->capture_default_str();
   verb->add_option("--out", command->out, "Write the figures to this JSON file");
   verb->callback([command] { run(*command); });
 }

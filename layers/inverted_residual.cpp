@@ -61,7 +61,7 @@ InvertedResidual::InvertedResidual(InvertedResidualParams params, Rng& rng)
 
 Shape InvertedResidual::output_shape(const Shape& src) const { return body_.output_shape(src); }
 
-Variable InvertedResidual::forward(const Variable& src, const Pass& pass) {
+Variable InvertedResidual::do_forward(const Variable& src, const Pass& pass) {
   const Variable residual = forward_body(src, pass);
   return adds_input_ ? add(residual, src) : residual;
 }

@@ -6,6 +6,7 @@
 
 #include "core/conv_geometry.h"
 #include "core/dnn/onednn.h"
+#include "core/step_profile.h"
 
 namespace branchy::dnn {
 
@@ -48,6 +49,14 @@ Shape dst_shape(const ConvolutionSpec& s) {
           size(s.src[3], s.kernel, s.stride, s.padding)};
 }
 
+WorkAmount amount_of(const ConvolutionSpec& spec, const Shape& dst, const Shape& weights) {
+  // Each weight meets every pixel of the side that a kernel is laid over.
+  const Shape& pixels = spec.transposed ? spec.src : dst;
+  return {.flops = 2.0 * static_cast<double>(weights.size()) *
+                   static_cast<double>(pixels[0] * pixels[2] * pixels[3]),
+          .bytes = 4.0 * static_cast<double>(spec.src.size() + dst.size() + weights.size())};
+}
+
 /// The primitive types of the two directions, which have the same arguments.
 struct Direct {
   using Forward = dnnl::convolution_forward;
@@ -69,7 +78,8 @@ struct Convolution::Impl {
       : spec(s),
         dst(dst_shape(s)),
         weights(weight_descs(s)),
-        bias_desc(s.bias ? plain_desc(Shape{s.out}) : memory::desc()) {
+        bias_desc(s.bias ? plain_desc(Shape{s.out}) : memory::desc()),
+        amount(amount_of(s, dst, weights.shape)) {
     if (s.transposed)
       build<Transposed>();
     else
@@ -116,6 +126,7 @@ struct Convolution::Impl {
   Shape dst;
   WeightDescs weights;
   memory::desc bias_desc;
+  WorkAmount amount;  ///< of each of the three
   Step forward, data, gradient;
   std::optional<PackedWeights> packed_forward, packed_data;
   memory::desc diff_weights_desc;
@@ -130,6 +141,7 @@ Convolution& Convolution::operator=(Convolution&&) noexcept = default;
 
 Tensor Convolution::forward(const Tensor& src, const Tensor& weights, const Tensor& bias) {
   Impl& m = *impl_;
+  const TimedWork work(StepWork::kConvolutionForward, m.amount);
   const Tensor input = in_desc(src, m.forward.src);
   Tensor dst = empty_with_desc(m.dst, m.forward.dst);
   const float* packed = m.packed_forward->get(weights);
@@ -143,6 +155,7 @@ Tensor Convolution::forward(const Tensor& src, const Tensor& weights, const Tens
 
 Tensor Convolution::backward_data(const Tensor& diff_dst, const Tensor& weights) {
   Impl& m = *impl_;
+  const TimedWork work(StepWork::kConvolutionData, m.amount);
   const Tensor input = in_desc(diff_dst, m.data.dst);
   Tensor diff_src = empty_with_desc(m.spec.src, m.data.src);
   const float* packed = m.packed_data->get(weights);
@@ -156,6 +169,7 @@ Tensor Convolution::backward_data(const Tensor& diff_dst, const Tensor& weights)
 Convolution::WeightGradients Convolution::backward_weights(const Tensor& src,
                                                            const Tensor& diff_dst) {
   Impl& m = *impl_;
+  const TimedWork work(StepWork::kConvolutionWeights, m.amount);
   const Tensor input = in_desc(src, m.gradient.src);
   const Tensor diff = in_desc(diff_dst, m.gradient.dst);
   WeightGradients result{Tensor(m.weights.shape),
@@ -169,7 +183,10 @@ Convolution::WeightGradients Convolution::backward_weights(const Tensor& src,
       {DNNL_ARG_DIFF_WEIGHTS, memory_of(m.diff_weights_desc, unpack ? packed.floats() : plain)}};
   if (m.spec.bias) arguments.emplace(DNNL_ARG_DIFF_BIAS, memory_of(result.bias));
   execute(m.gradient.primitive, arguments, m.gradient.scratchpad);
-  if (unpack) (*m.unpack_gradient)(packed.floats(), plain);
+  if (unpack) {
+    const TimedWork unpacking(StepWork::kWeightReorder, floats_moved(2 * m.weights.shape.size()));
+    (*m.unpack_gradient)(packed.floats(), plain);
+  }
   return result;
 }
 
