@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/kernels/elementwise.h"
+#include "core/step_profile.h"
 
 namespace branchy {
 
@@ -22,7 +23,8 @@ class Node {
       : operation_(operation),
         shape_(shape),
         inputs_(std::move(inputs)),
-        backward_(std::move(backward)) {}
+        backward_(std::move(backward)),
+        owner_(current_work_owner()) {}
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
   ~Node() { release(); }
@@ -35,6 +37,7 @@ class Node {
   std::vector<Tensor> differentiate(Tensor diff_dst) {
     Wanted wanted;
     for (std::size_t i = 0; i < inputs_.size(); ++i) wanted[i] = inputs_[i] != nullptr;
+    const OwnedWork own(owner_, Direction::kBackward);
     std::vector<Tensor> diffs = backward_(std::move(diff_dst), wanted);
     BRANCHY_DCHECK(diffs.size() == inputs_.size());
     for (std::size_t i = 0; i < diffs.size(); ++i)
@@ -64,7 +67,8 @@ class Node {
   Shape shape_;
   std::vector<Edge> inputs_;
   BackwardFn backward_;
-  Tensor grad_;  // of a leaf
+  Tensor grad_;         // of a leaf
+  WorkOwnerPtr owner_;  // null unless the step is profiled
 };
 
 struct Variable::State {

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/step_profile.h"
 #include "core/threads.h"
 
 namespace branchy {
@@ -185,6 +186,7 @@ void Loader::start_epoch(std::int64_t epoch, std::int64_t first_batch) {
 }
 
 std::optional<Batch> Loader::next() {
+  const TimedWork work(StepWork::kLoaderWait);
   std::unique_lock lock(impl_->mutex);
   if (impl_->consumed >= impl_->num_batches) return std::nullopt;
   const std::int64_t wanted = impl_->consumed;

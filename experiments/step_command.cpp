@@ -17,6 +17,7 @@
 #include "core/atomic_file.h"
 #include "core/buffer_pool.h"
 #include "core/error.h"
+#include "core/kernels/ceilings.h"
 #include "core/printable.h"
 #include "core/provenance.h"
 #include "core/threads.h"
@@ -25,6 +26,7 @@
 #include "layers/models/registry.h"
 #include "layers/network_summary.h"
 #include "train/network_flags.h"
+#include "train/step_profile_report.h"
 
 namespace branchy {
 
@@ -36,7 +38,7 @@ struct StepCommand {
   NetworkConfig network{.early_exits = kDefaultExits};
   std::vector<std::string> options;
   std::string exit_after, out;
-  std::int64_t batch = 1, threads = 0, steps = 12;
+  std::int64_t batch = 1, threads = 0, steps = 12, profile = 0;
   bool on_request = false;
 };
 
@@ -131,10 +133,22 @@ void prepare(StepCommand& c) {
   set_num_threads(c.threads);
 }
 
+/// Where the time of warm steps goes.
+void print_profile(const StepCommand& c, TrainingStep& step) {
+  const kernels::Ceilings ceilings = kernels::measure_ceilings();
+  StepProfile profile;
+  for (std::int64_t i = 0; i < c.profile; ++i) {
+    const StepProfile::Step profiled(&profile);
+    step.run();
+  }
+  fmt::print("{}", profile_table(profile, {c.network.name, c.batch, ceilings}));
+}
+
 void run_training(StepCommand c) {
   prepare(c);
   TrainingStep step(c.network, c.batch);
   run_steps(c, {step.network(), [&] { step.run(); }});
+  if (c.profile > 0) print_profile(c, step);
 }
 
 void run_inference(StepCommand c) {
@@ -177,6 +191,10 @@ void add_step_commands(CLI::App& app) {
   const auto training = std::make_shared<StepCommand>();
   training->batch = 128;
   add_options(*train, *training, 2);  // batch norm wants two
+  train->add_option("--profile", training->profile,
+                    "Then profile this many steps: time by kind of work and by layer (0: none)")
+      ->check(CLI::Range(0, 100000))
+      ->capture_default_str();
   train->callback([training] { run_training(*training); });
 
   CLI::App* infer = app.add_subcommand(

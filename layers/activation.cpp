@@ -16,7 +16,7 @@ std::string_view Activation::type() const {
   return "sigmoid";
 }
 
-Variable Activation::forward(const Variable& src, const Pass& /*pass*/) {
+Variable Activation::do_forward(const Variable& src, const Pass& /*pass*/) {
   Tensor dst = dnn::activation_forward(src.value(), kind_);
   // Differentiated from the output: ReLU [y > 0], ReLU6 [0 < y < 6], sigmoid y (1 - y).
   return record(kType, dst, {src}, [dst, kind = kind_](const Tensor& diff_dst, Wanted /*wanted*/) {

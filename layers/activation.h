@@ -12,7 +12,7 @@ class Activation final : public Layer {
   explicit Activation(ActivationKind kind) : kind_(kind) {}
   [[nodiscard]] std::string_view type() const override;
   [[nodiscard]] Shape output_shape(const Shape& src) const override { return src; }
-  Variable forward(const Variable& src, const Pass& pass) override;
+  Variable do_forward(const Variable& src, const Pass& pass) override;
   /// ReLU and ReLU6 count one per element in `ptflops`, sigmoid nothing.
   [[nodiscard]] Cost cost(const Shape& src) const override;
   PlanValue lower(PlanBuilder& plan, PlanValue src) const override;

@@ -49,7 +49,7 @@ kernels::BatchNormStatistics BatchNorm2d::running_statistics() const {
   return {running_mean_.value().clone(), running_var_.value().clone()};
 }
 
-Variable BatchNorm2d::forward(const Variable& src, const Pass& pass) {
+Variable BatchNorm2d::do_forward(const Variable& src, const Pass& pass) {
   static_cast<void>(output_shape(src.shape()));
   const kernels::BatchNormParams params = kernel_params();
   Tensor dst;

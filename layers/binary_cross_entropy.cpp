@@ -7,10 +7,13 @@
 
 #include "core/error.h"
 #include "core/kernels/elementwise.h"
+#include "core/step_profile.h"
 
 namespace branchy {
 
 Variable binary_cross_entropy(const Variable& logits, const Tensor& targets) {
+  const OwnedWork own("losses", "binary_cross_entropy");
+  const TimedWork work(StepWork::kLoss);
   if (logits.shape() != targets.shape() || targets.size() == 0)
     throw ShapeError(fmt::format("[binary_cross_entropy] logits {} and targets {}, expected equal",
                                  logits.shape().to_string(), targets.shape().to_string()));

@@ -41,7 +41,7 @@ Shape Conv2d::output_shape(const Shape& src) const {
   return dst;
 }
 
-Variable Conv2d::forward(const Variable& src, const Pass& /*pass*/) {
+Variable Conv2d::do_forward(const Variable& src, const Pass& /*pass*/) {
   static_cast<void>(output_shape(src.shape()));
   const dnn::ConvolutionSpec spec{.src = src.shape(),
                                   .out = params_.out,

@@ -41,7 +41,7 @@ Shape ConvTranspose2d::output_shape(const Shape& src) const {
   return {src[0], params_.out, size(src[2]), size(src[3])};
 }
 
-Variable ConvTranspose2d::forward(const Variable& src, const Pass& /*pass*/) {
+Variable ConvTranspose2d::do_forward(const Variable& src, const Pass& /*pass*/) {
   static_cast<void>(output_shape(src.shape()));
   const dnn::ConvolutionSpec spec{.src = src.shape(),
                                   .out = params_.out,

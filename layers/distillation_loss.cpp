@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "core/kernels/elementwise.h"
+#include "core/step_profile.h"
 
 namespace branchy {
 
@@ -27,6 +28,8 @@ void log_softmax(std::span<const float> row, double temperature, std::vector<dou
 }  // namespace
 
 Variable distillation_loss(const Variable& logits, const Tensor& teacher, float temperature) {
+  const OwnedWork own("losses", "distillation_loss");
+  const TimedWork work(StepWork::kLoss);
   if (logits.shape() != teacher.shape() || teacher.shape().rank() != 2 || teacher.size() == 0)
     throw ShapeError(fmt::format("[distillation] logits {} and teacher {}, expected equal [N,K]",
                                  logits.shape().to_string(), teacher.shape().to_string()));

@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "core/kernels/elementwise.h"
+#include "core/step_profile.h"
 
 namespace branchy {
 
@@ -27,8 +28,9 @@ Dropout::Dropout(float probability) : probability_(probability) {
         fmt::format("[dropout] probability {}, expected 0 or more and below 1", probability));
 }
 
-Variable Dropout::forward(const Variable& src, const Pass& pass) {
+Variable Dropout::do_forward(const Variable& src, const Pass& pass) {
   if (pass.mode == Mode::kEval || probability_ == 0.0F) return src;
+  const TimedWork work(StepWork::kElementwise);
   Rng rng({pass.seed, hash_of(name())});
   Tensor mask(src.shape());
   const float keep = 1.0F / (1.0F - probability_);

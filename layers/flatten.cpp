@@ -7,7 +7,7 @@ Shape Flatten::output_shape(const Shape& src) const {
   return {src[0], per_sample};
 }
 
-Variable Flatten::forward(const Variable& src, const Pass& /*pass*/) {
+Variable Flatten::do_forward(const Variable& src, const Pass& /*pass*/) {
   return record(kType, src.value().reshape(output_shape(src.shape())), {src},
                 [shape = src.shape()](const Tensor& diff_dst, Wanted /*wanted*/) {
                   return std::vector<Tensor>{diff_dst.reshape(shape)};

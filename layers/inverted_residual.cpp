@@ -53,26 +53,61 @@ InvertedResidual::InvertedResidual(InvertedResidualParams params, Rng& rng)
                               .stride = params.stride,
                               .padding = 1,
                               .groups = hidden},
-                             ActivationKind::kRelu6, rng)
-                   .conv;
-  add_conv_norm(std::to_string(step + 1), std::to_string(step + 2),
-                {.in = hidden, .out = params.out}, std::nullopt, rng);
+                             ActivationKind::kRelu6, rng);
+  projection_ = add_conv_norm(std::to_string(step + 1), std::to_string(step + 2),
+                              {.in = hidden, .out = params.out}, std::nullopt, rng);
 }
 
 Shape InvertedResidual::output_shape(const Shape& src) const { return body_.output_shape(src); }
 
-Variable InvertedResidual::forward(const Variable& src, const Pass& pass) {
+Variable InvertedResidual::do_forward(const Variable& src, const Pass& pass) {
   const Variable residual = forward_body(src, pass);
   return adds_input_ ? add(residual, src) : residual;
 }
 
 Variable InvertedResidual::forward_body(const Variable& src, const Pass& pass) {
-  if (expansion_.conv == nullptr || !is_depthwise_3x3(depthwise_->params()))
+  if (expansion_.conv == nullptr || !is_depthwise_3x3(depthwise_.conv->params()))
     return body_.forward(src, pass);
+  if (pass.mode == Mode::kTrain) return train_body(src);
   const Variable expanded = expansion_.conv->forward(src, pass);
   constexpr std::size_t kFused = 3;  // expansion, its batch norm, depth-wise convolution
-  return body_.forward_from(kFused, norm_depthwise(expanded, *expansion_.norm, *depthwise_, pass),
-                            pass);
+  return body_.forward_from(
+      kFused, norm_depthwise(expanded, *expansion_.norm, *depthwise_.conv, pass), pass);
+}
+
+Variable InvertedResidual::train_body(const Variable& src) {
+  const Shape dst = output_shape(src.shape());
+  const Shape hidden = expansion_.conv->output_shape(src.shape());
+  const kernels::BottleneckShape shape{.src = src.shape(),
+                                       .hidden = hidden[1],
+                                       .out = dst[1],
+                                       .stride = depthwise_.conv->params().stride};
+  const auto bottleneck =
+      primitives_.get([&](const kernels::Bottleneck& b) { return b.shape() == shape; },
+                      [&] { return kernels::Bottleneck(shape); });
+  const kernels::BottleneckParams params{
+      .expansion = expansion_.conv->weight().value(),
+      .expansion_norm = expansion_.norm->kernel_params(),
+      .depthwise = {depthwise_.conv->weight().value(), depthwise_.conv->params().stride},
+      .depthwise_norm = depthwise_.norm->kernel_params(),
+      .projection = projection_.conv->weight().value(),
+      .projection_norm = projection_.norm->kernel_params()};
+  kernels::Bottleneck::Result result = bottleneck->forward(src.value(), params);
+  expansion_.norm->update_running_statistics(result.saved.expansion, hidden);
+  depthwise_.norm->update_running_statistics(result.saved.depthwise, dst);
+  projection_.norm->update_running_statistics(result.saved.projection, dst);
+  std::vector<Variable> inputs{src};
+  for (const ConvNorm& part : {expansion_, depthwise_, projection_})
+    inputs.insert(inputs.end(), {part.conv->weight(), part.norm->weight(), part.norm->bias()});
+  return record(
+      kType, std::move(result.dst), inputs,
+      [bottleneck, params, saved = std::move(result.saved)](const Tensor& diff_dst, Wanted wanted) {
+        kernels::BottleneckGradients d = bottleneck->backward(diff_dst, saved, params, wanted[0]);
+        return std::vector<Tensor>{std::move(d.src),  std::move(d.expansion),  d.expansion_scale,
+                                   d.expansion_shift, std::move(d.depthwise),  d.depthwise_scale,
+                                   d.depthwise_shift, std::move(d.projection), d.projection_scale,
+                                   d.projection_shift};
+      });
 }
 
 Cost InvertedResidual::cost(const Shape& src) const {

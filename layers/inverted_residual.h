@@ -4,9 +4,11 @@
 #include <optional>
 #include <string>
 
+#include "core/kernels/bottleneck.h"
 #include "layers/batch_norm2d.h"
 #include "layers/conv2d.h"
 #include "layers/layer.h"
+#include "layers/primitive_cache.h"
 #include "layers/sequential.h"
 
 namespace branchy {
@@ -31,7 +33,7 @@ class InvertedResidual final : public Layer {
 
   [[nodiscard]] std::string_view type() const override { return kType; }
   [[nodiscard]] Shape output_shape(const Shape& src) const override;
-  Variable forward(const Variable& src, const Pass& pass) override;
+  Variable do_forward(const Variable& src, const Pass& pass) override;
   [[nodiscard]] Cost cost(const Shape& src) const override;
   PlanValue lower(PlanBuilder& plan, PlanValue src) const override;
   void collect_state(const std::string& prefix, std::vector<StateEntry>& state) override;
@@ -50,11 +52,15 @@ class InvertedResidual final : public Layer {
   ConvNorm add_conv_norm(const std::string& conv_name, const std::string& norm_name,
                          Conv2dParams conv, std::optional<ActivationKind> activation, Rng& rng);
   Variable forward_body(const Variable& src, const Pass& pass);
+  /// The whole body in training as one operation (core/kernels/bottleneck).
+  Variable train_body(const Variable& src);
 
   Sequential body_;
-  ConvNorm expansion_;           ///< the first two layers of the body, if it expands
-  Conv2d* depthwise_ = nullptr;  ///< the one behind them
+  ConvNorm expansion_;   ///< the first two layers of the body, if it expands
+  ConvNorm depthwise_;   ///< those behind them
+  ConvNorm projection_;  ///< the last two
   bool adds_input_;
+  PrimitiveCache<kernels::Bottleneck> primitives_;
 };
 
 }  // namespace branchy

@@ -1,6 +1,7 @@
 #include "layers/layer.h"
 
 #include "core/error.h"
+#include "core/step_profile.h"
 
 namespace branchy {
 
@@ -8,6 +9,11 @@ Cost total_cost(const std::vector<CostRow>& rows) {
   Cost total;
   for (const CostRow& row : rows) total += row.cost;
   return total;
+}
+
+Variable Layer::forward(const Variable& src, const Pass& pass) {
+  const OwnedWork own(name_, type());
+  return do_forward(src, pass);
 }
 
 void Layer::collect_state(const std::string& /*prefix*/, std::vector<StateEntry>& /*state*/) {}

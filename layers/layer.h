@@ -63,7 +63,8 @@ class Layer {
   [[nodiscard]] virtual std::string_view type() const = 0;
   /// Throws ShapeError (naming the layer) when `src` does not fit.
   [[nodiscard]] virtual Shape output_shape(const Shape& src) const = 0;
-  virtual Variable forward(const Variable& src, const Pass& pass) = 0;
+  /// Computes and records the output; its time is this layer's in a StepProfile.
+  Variable forward(const Variable& src, const Pass& pass);
   /// Counts for one sample; `src` has any batch size.
   [[nodiscard]] virtual Cost cost(const Shape& src) const = 0;
   /// Emits the evaluation-mode operations; gives the resulting value.
@@ -83,6 +84,7 @@ class Layer {
   [[nodiscard]] const std::string& name() const { return name_; }
 
  protected:
+  virtual Variable do_forward(const Variable& src, const Pass& pass) = 0;
   /// "[conv2d layer1.0.conv1]" for messages.
   [[nodiscard]] std::string place() const;
 

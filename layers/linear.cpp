@@ -4,6 +4,7 @@
 
 #include "core/dnn/matmul.h"
 #include "core/error.h"
+#include "core/step_profile.h"
 #include "layers/initialization.h"
 
 namespace branchy {
@@ -13,12 +14,14 @@ namespace {
 using dnn::Transpose;
 
 void add_bias(Tensor& dst, const Tensor& bias) {
+  const TimedWork work(StepWork::kLinear);
   const auto values = dst.mutable_data();
   const auto shift = bias.data();
   for (std::size_t i = 0; i < values.size(); ++i) values[i] += shift[i % shift.size()];
 }
 
 Tensor column_sums(const Tensor& matrix) {
+  const TimedWork work(StepWork::kLinear);
   Tensor sums = Tensor::zeros(Shape{matrix.dim(1)});
   const auto from = matrix.data();
   const auto to = sums.mutable_data();
@@ -46,7 +49,7 @@ Shape Linear::output_shape(const Shape& src) const {
   return {src[0], params_.out};
 }
 
-Variable Linear::forward(const Variable& src, const Pass& /*pass*/) {
+Variable Linear::do_forward(const Variable& src, const Pass& /*pass*/) {
   static_cast<void>(output_shape(src.shape()));
   Tensor dst = dnn::matmul(src.value(), Transpose::kNo, weight_.value(), Transpose::kYes);
   if (params_.bias) add_bias(dst, bias_.value());

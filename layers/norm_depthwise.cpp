@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/kernels/norm_depthwise.h"
+#include "core/step_profile.h"
 
 namespace branchy {
 
@@ -16,6 +17,7 @@ bool is_depthwise_3x3(const Conv2dParams& conv) {
 Variable norm_depthwise(const Variable& src, BatchNorm2d& norm, Conv2d& conv, const Pass& pass) {
   BRANCHY_DCHECK(is_depthwise_3x3(conv.params()));
   static_cast<void>(conv.output_shape(norm.output_shape(src.shape())));
+  const OwnedWork own(conv.name(), "norm_depthwise");
   const kernels::BatchNormParams norm_params = norm.kernel_params();
   const kernels::DepthwiseParams conv_params{conv.weight().value(), conv.params().stride};
   Tensor dst;

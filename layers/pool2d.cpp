@@ -24,7 +24,7 @@ Shape Pool2d::output_shape(const Shape& src) const {
   return dnn::pooled_shape(src, op_);
 }
 
-Variable Pool2d::forward(const Variable& src, const Pass& /*pass*/) {
+Variable Pool2d::do_forward(const Variable& src, const Pass& /*pass*/) {
   static_cast<void>(output_shape(src.shape()));
   const auto pooling = primitives_.get([&](const dnn::Pooling& p) { return p.fits(src.value()); },
                                        [&] { return dnn::Pooling(src.value(), op_); });

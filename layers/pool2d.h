@@ -17,7 +17,7 @@ class Pool2d final : public Layer {
 
   [[nodiscard]] std::string_view type() const override;
   [[nodiscard]] Shape output_shape(const Shape& src) const override;
-  Variable forward(const Variable& src, const Pass& pass) override;
+  Variable do_forward(const Variable& src, const Pass& pass) override;
   [[nodiscard]] Cost cost(const Shape& src) const override;
   PlanValue lower(PlanBuilder& plan, PlanValue src) const override;
   static std::vector<LayerCase> cases();

@@ -38,7 +38,7 @@ Shape PredictorStage::output_shape(const Shape& src) const {
   return pointwise_.output_shape(excited_shape(src));
 }
 
-Variable PredictorStage::forward(const Variable& src, const Pass& pass) {
+Variable PredictorStage::do_forward(const Variable& src, const Pass& pass) {
   static_cast<void>(excited_shape(src.shape()));
   Variable inner = bn1_.forward(depthwise_.forward(src, pass), pass);
   if (excite_) {

@@ -44,7 +44,7 @@ Shape ResidualBlock::output_shape(const Shape& src) const {
   return conv2_.output_shape(conv1_.output_shape(src));
 }
 
-Variable ResidualBlock::forward(const Variable& src, const Pass& pass) {
+Variable ResidualBlock::do_forward(const Variable& src, const Pass& pass) {
   const Variable inner = bn1_.forward(conv1_.forward(src, pass), pass);
   const Variable residual = bn2_.forward(conv2_.forward(inner, pass), pass);
   return add_relu(residual, shortcut(src, pass));

@@ -15,7 +15,7 @@ Shape Sequential::output_shape(const Shape& src) const {
   return shape;
 }
 
-Variable Sequential::forward(const Variable& src, const Pass& pass) {
+Variable Sequential::do_forward(const Variable& src, const Pass& pass) {
   return forward_from(0, src, pass);
 }
 

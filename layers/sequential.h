@@ -18,7 +18,7 @@ class Sequential final : public Layer {
 
   [[nodiscard]] std::string_view type() const override { return kType; }
   [[nodiscard]] Shape output_shape(const Shape& src) const override;
-  Variable forward(const Variable& src, const Pass& pass) override;
+  Variable do_forward(const Variable& src, const Pass& pass) override;
   /// Without the first `skipped` layers.
   Variable forward_from(std::size_t skipped, const Variable& src, const Pass& pass);
   [[nodiscard]] Cost cost(const Shape& src) const override;

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/kernels/elementwise.h"
+#include "core/step_profile.h"
 
 namespace branchy {
 
@@ -29,6 +30,8 @@ void check(const Shape& logits, std::span<const std::int64_t> labels, float smoo
 
 Variable softmax_cross_entropy(const Variable& logits, std::span<const std::int64_t> labels,
                                float label_smoothing) {
+  const OwnedWork own("losses", "softmax_cross_entropy");
+  const TimedWork work(StepWork::kLoss);
   check(logits.shape(), labels, label_smoothing);
   const auto classes = static_cast<std::size_t>(logits.shape()[1]);
   const auto values = logits.value().data();

@@ -40,7 +40,7 @@ Shape SqueezeExcite::output_shape(const Shape& src) const {
   return src;
 }
 
-Variable SqueezeExcite::forward(const Variable& src, const Pass& pass) {
+Variable SqueezeExcite::do_forward(const Variable& src, const Pass& pass) {
   static_cast<void>(output_shape(src.shape()));
   const Variable squeezed = flatten_.forward(pool_.forward(src, pass), pass);
   const Variable hidden = relu_.forward(fc1_.forward(squeezed, pass), pass);

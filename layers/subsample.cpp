@@ -4,6 +4,7 @@
 
 #include "core/conv_geometry.h"
 #include "core/error.h"
+#include "core/step_profile.h"
 
 namespace branchy {
 
@@ -14,6 +15,7 @@ namespace {
 template <typename Visit>
 void for_each_kept(const SubsampleOp& op, const Shape& large, const Shape& small,
                    const Visit& visit) {
+  const TimedWork work(StepWork::kElementwise, floats_moved(2 * small.size()));
   for (std::int64_t n = 0; n < large[0]; ++n)
     for (std::int64_t c = 0; c < large[1]; ++c)
       for (std::int64_t h = 0; h < small[2]; ++h) {
@@ -39,7 +41,7 @@ Shape Subsample::output_shape(const Shape& src) const {
   return {src[0], op_.front + src[1] + op_.behind, size(src[2]), size(src[3])};
 }
 
-Variable Subsample::forward(const Variable& src, const Pass& /*pass*/) {
+Variable Subsample::do_forward(const Variable& src, const Pass& /*pass*/) {
   const Shape large = src.shape();
   const Shape small = output_shape(large);
   Tensor dst = Tensor::zeros(small);

@@ -3,10 +3,13 @@
 #include <fmt/core.h>
 
 #include "core/error.h"
+#include "core/step_profile.h"
 
 namespace branchy {
 
 Variable weighted_sum(std::span<const Variable> losses, std::span<const float> weights) {
+  const OwnedWork own("losses", "weighted_sum");
+  const TimedWork work(StepWork::kLoss);
   if (losses.size() != weights.size())
     throw ShapeError(fmt::format("[weighted_sum] {} losses and {} weights; give one weight an exit",
                                  losses.size(), weights.size()));

@@ -85,6 +85,7 @@ void MetricsLog::append(const EpochMetrics& m) {
   json["images_per_second"] = m.images_per_second;
   json["loader_wait_seconds"] = m.loader_wait_seconds;
   json["seconds"] = m.seconds;
+  json["peak_resident_bytes"] = m.peak_bytes;
   flush_line(jsonl_, json.dump());
 
   std::string row = fmt::format("{},{},{},{}", m.epoch, m.step, m.rate, m.train_loss);

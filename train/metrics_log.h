@@ -20,6 +20,7 @@ struct EpochMetrics {
   double rate = 0.0, train_loss = 0.0, val_loss = 0.0;
   std::vector<double> train_accuracy, val_accuracy;  ///< by exit, 0..1; val empty without images
   double images_per_second = 0.0, loader_wait_seconds = 0.0, seconds = 0.0;
+  std::int64_t peak_bytes = 0;  ///< the most that the process has had in memory so far
 };
 
 /// Appends; a resumed run first drops what is newer than its checkpoint.

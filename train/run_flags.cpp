@@ -219,7 +219,7 @@ void add_folder_flags(CLI::App& verb, RunFlags& flags) {
   verb.add_option("--out", o.out, "Run folder")->capture_default_str();
   verb.add_option("--resume", flags.resume,
                   "Go on with this run folder by its config.toml, bit for bit; beside it only "
-                  "--threads may be given");
+                  "--threads and --profile may be given");
   verb.add_option("--seed", o.seed, "Seed of weights, order, augmentation and validation split")
       ->capture_default_str();
   verb.add_option("--threads", o.threads,
@@ -229,6 +229,11 @@ void add_folder_flags(CLI::App& verb, RunFlags& flags) {
       ->capture_default_str();
   verb.add_option("--checkpoint-seconds", o.checkpoint_seconds,
                   "Seconds between checkpoints within an epoch")
+      ->capture_default_str();
+  verb.add_option("--profile", flags.profile,
+                  "After three steps profile this many: print where their time goes, by kind of "
+                  "work and by layer, and write it to profile.json in the run folder (0: off)")
+      ->check(CLI::Range(0, 1000000))
       ->capture_default_str();
   verb.add_option("--log-every", o.log_every, "Steps between lines of metrics.jsonl")
       ->capture_default_str();
@@ -270,7 +275,7 @@ TrainOptions options_of_run(const std::string& verb, const std::filesystem::path
 void refuse_other_flags(const CLI::App& verb, const std::string& run) {
   for (const CLI::Option* option : verb.get_options())
     if (option->count() > 0 && option->get_name() != "--resume" &&
-        option->get_name() != "--threads")
+        option->get_name() != "--threads" && option->get_name() != "--profile")
       throw ConfigError(
           fmt::format("[{}] --resume goes on with the options in {}/config.toml; leave out {}",
                       verb.get_name(), run, option->get_name()));
@@ -313,6 +318,7 @@ void run_training(const CLI::App& verb, RunFlags& flags) {
   if (o.threads == 0) o.threads = num_available_cpus();
   set_num_threads(o.threads);
   Trainer trainer(o, resume);
+  if (flags.profile > 0) trainer.profile(flags.profile);
   if (trainer.run() == TrainingEnd::kInterrupted) throw CLI::RuntimeError(kInterruptedExitCode);
 }
 

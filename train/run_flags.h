@@ -18,6 +18,7 @@ namespace branchy {
 struct RunFlags {
   TrainOptions options;
   std::string resume;
+  std::int64_t profile = 0;                  ///< steps to profile; no part of the run itself
   std::vector<std::string> network_options;  ///< KEY=VALUE
   std::string exit_after;
   /// Copies one value of a recipe if its flag was given.

@@ -4,6 +4,7 @@
 
 #include "core/atomic_file.h"
 #include "core/provenance.h"
+#include "infer/process_memory.h"
 
 namespace branchy {
 
@@ -18,6 +19,7 @@ void write_run_result(const TrainOptions& options, const TrainingProgress& progr
   json["epochs"] = progress.epoch;
   json["steps"] = progress.step;
   json["training_seconds"] = progress.seconds;
+  json["peak_resident_bytes"] = process_memory().peak_bytes;
   json["test_loss"] = test.loss;
   json["test_accuracy"] = test.accuracy;
   write_file_atomically(options.out / "result.json", json.dump(2) + "\n");

@@ -16,8 +16,8 @@ struct DataRecord {
 };
 
 /// Writes `<out>/result.json`: command line, resolved configuration, commit, seed, CPU, threads,
-/// library versions, data checksum and split, wall time and the test accuracy of every exit, by the
-/// last weights.
+/// library versions, data checksum and split, wall time, peak resident memory and the test accuracy
+/// of every exit, by the last weights.
 void write_run_result(const TrainOptions& options, const TrainingProgress& progress,
                       const DataRecord& data, const ValidationResult& test);
 

@@ -11,6 +11,7 @@
 #include "core/kernels/sgd_step.h"
 #include "core/threads.h"
 #include "data/normalization.h"
+#include "infer/process_memory.h"
 #include "layers/models/registry.h"
 #include "layers/weighted_sum.h"
 #include "train/divergence.h"
@@ -77,6 +78,11 @@ Trainer::~Trainer() { dnn::use_convolution_table(nullptr); }
 void Trainer::use_tuning(const std::filesystem::path& checkpoint) {
   tuning_ = checkpoint.empty() ? tuning_of(options_.tuning) : checkpoint_convolutions(checkpoint);
   dnn::use_convolution_table(tuning_);
+}
+
+void Trainer::profile(std::int64_t profiled_steps) {
+  profiler_ = std::make_unique<StepProfiler>(profiled_steps, options_.network.name,
+                                             options_.hyper.batch, options_.out);
 }
 
 void Trainer::open_data() {
@@ -196,6 +202,7 @@ TrainingEnd Trainer::run() {
   seconds_before_ = at_.seconds;
   if (!done()) compute_features();
   while (!done() && !interrupted_) train_epoch();
+  if (profiler_) profiler_->report();
   at_.seconds = seconds_before_ + seconds_since(run_start_);
   save("last.safetensors");
   if (interrupted_) {
@@ -218,7 +225,10 @@ void Trainer::train_epoch() {
   wait_before_ = loader_->wait_seconds();
   images_since_start_ = 0;
   loader_->start_epoch(at_.epoch, at_.batch_in_epoch);
-  while (const auto batch = loader_->next()) {
+  while (at_.batch_in_epoch < loader_->batches_per_epoch()) {
+    const StepProfile::Step profiled(profiler_ ? profiler_->next_step() : nullptr);
+    const auto batch = loader_->next();
+    BRANCHY_DCHECK(batch);
     train_step(*batch);
     save_if_due();
     interrupted_ = Interrupt::requested();
@@ -308,6 +318,7 @@ void Trainer::finish_epoch() {
   m.seconds = seconds_since(epoch_start_);
   m.images_per_second = static_cast<double>(images_since_start_) / m.seconds;
   m.loader_wait_seconds = loader_->wait_seconds() - wait_before_;
+  m.peak_bytes = process_memory().peak_bytes;
   for (const std::int64_t correct : at_.correct)
     m.train_accuracy.push_back(static_cast<double>(correct) / static_cast<double>(at_.images));
   bool best = true;
@@ -325,11 +336,13 @@ void Trainer::finish_epoch() {
   at_.loss_sum = 0.0;
   std::fill(at_.correct.begin(), at_.correct.end(), 0);
   metrics_->append(m);
-  progress_.line(fmt::format(
-      "epoch {}: loss {:.4f}, train {} %, val {} %, {:.0f} images/s, loader wait {:.1f} s", m.epoch,
-      m.train_loss, accuracies(m.train_accuracy),
-      m.val_accuracy.empty() ? "-" : accuracies(m.val_accuracy), m.images_per_second,
-      m.loader_wait_seconds));
+  progress_.line(
+      fmt::format("epoch {}: loss {:.4f}, train {} %, val {} %, {:.0f} images/s, loader wait "
+                  "{:.1f} s, peak memory "
+                  "{} MiB",
+                  m.epoch, m.train_loss, accuracies(m.train_accuracy),
+                  m.val_accuracy.empty() ? "-" : accuracies(m.val_accuracy), m.images_per_second,
+                  m.loader_wait_seconds, m.peak_bytes >> 20));
   if (best) save("best.safetensors");
   save("last.safetensors");
 }

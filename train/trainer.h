@@ -14,6 +14,7 @@
 #include "train/feature_loader.h"
 #include "train/metrics_log.h"
 #include "train/progress.h"
+#include "train/step_profiler.h"
 #include "train/train_options.h"
 
 namespace branchy {
@@ -22,7 +23,8 @@ enum class TrainingEnd { kFinished, kInterrupted };
 
 /// One run: network, optimiser, data and folder. The run folder holds config.toml, metrics.jsonl,
 /// metrics.csv, last.safetensors, best.safetensors and, when finished, result.json; for photographs
-/// split.tsv too, and convolutions.json when the machine was tuned.
+/// split.tsv too, convolutions.json when the machine was tuned, profile.json where steps were
+/// profiled.
 ///
 /// A run that fine-tunes starts from other weights, and parts of its network may be frozen: these
 /// keep their bytes in every checkpoint, the averaged ones too.
@@ -36,6 +38,10 @@ class Trainer {
   /// With `resume` an existing checkpoint is loaded instead.
   Trainer(TrainOptions options, bool resume);
   ~Trainer();
+
+  /// The next steps are profiled, after a few that warm up: `profiled_steps` of them, or as many as
+  /// the run has left. Their report goes to stdout and to profile.json in the run folder.
+  void profile(std::int64_t profiled_steps);
 
   /// Trains to the end, or until SIGINT/SIGTERM: it then finishes the step or the batch of frozen
   /// values, or the validation of an epoch, and saves the state. Throws NumericError at
@@ -77,6 +83,7 @@ class Trainer {
   std::vector<float> exit_weights_;
   TrainingProgress at_;
   Progress progress_;
+  std::unique_ptr<StepProfiler> profiler_;
   std::chrono::steady_clock::time_point epoch_start_, last_save_, run_start_;
   double seconds_before_ = 0.0, wait_before_ = 0.0;
   std::int64_t images_since_start_ = 0;

@@ -9,6 +9,7 @@
 #include "core/dnn/onednn.h"
 #include "core/kernels/channel_sums.h"
 #include "core/kernels/winograd.h"
+#include "core/step_profile.h"
 
 namespace branchy::dnn {
 
@@ -45,6 +46,14 @@ WeightDescs weight_descs(const ConvolutionSpec& spec) {
   return d;
 }
 
+WorkAmount amount_of(const ConvolutionSpec& spec, const Shape& dst, const Shape& weights) {
+  // Each weight meets every pixel of the side that a kernel is laid over.
+  const Shape& pixels = spec.transposed ? spec.src : dst;
+  return {.flops = 2.0 * static_cast<double>(weights.size()) *
+                   static_cast<double>(pixels[0] * pixels[2] * pixels[3]),
+          .bytes = 4.0 * static_cast<double>(spec.src.size() + dst.size() + weights.size())};
+}
+
 /// The primitive types of the two directions, which have the same arguments.
 struct Direct {
   using Forward = dnnl::convolution_forward;
@@ -66,7 +75,8 @@ struct Convolution::Impl {
       : spec(s),
         dst(convolution_dst(s)),
         weights(weight_descs(s)),
-        bias_desc(s.bias ? plain_desc(Shape{s.out}) : memory::desc()) {
+        bias_desc(s.bias ? plain_desc(Shape{s.out}) : memory::desc()),
+        amount(amount_of(s, dst, weights.shape)) {
     if (s.transposed)
       build<Transposed>();
     else
@@ -141,6 +151,7 @@ struct Convolution::Impl {
   Shape dst;
   WeightDescs weights;
   memory::desc bias_desc;
+  WorkAmount amount;  ///< of each of the three
   Step forward, data, gradient;
   std::optional<PackedWeights> packed_forward, packed_data;
   memory::desc diff_weights_desc;
@@ -154,6 +165,7 @@ Convolution& Convolution::operator=(Convolution&&) noexcept = default;
 
 Tensor Convolution::forward(const Tensor& src, const Tensor& weights, const Tensor& bias) {
   Impl& m = *impl_;
+  const TimedWork work(StepWork::kConvolutionForward, m.amount);
   if (m.forward.is_own())
     return kernels::winograd_convolution(src, weights, m.spec.bias ? bias : Tensor(),
                                          kernels::WinogradTaps::kForward, m.spec.padding);
@@ -170,6 +182,7 @@ Tensor Convolution::forward(const Tensor& src, const Tensor& weights, const Tens
 
 Tensor Convolution::backward_data(const Tensor& diff_dst, const Tensor& weights) {
   Impl& m = *impl_;
+  const TimedWork work(StepWork::kConvolutionData, m.amount);
   if (m.data.is_own())  // the taps turned, around them what the padding left
     return kernels::winograd_convolution(diff_dst, weights, Tensor(),
                                          kernels::WinogradTaps::kTurned, 2 - m.spec.padding);
@@ -186,6 +199,7 @@ Tensor Convolution::backward_data(const Tensor& diff_dst, const Tensor& weights)
 Convolution::WeightGradients Convolution::backward_weights(const Tensor& src,
                                                            const Tensor& diff_dst) {
   Impl& m = *impl_;
+  const TimedWork work(StepWork::kConvolutionWeights, m.amount);
   if (m.gradient.is_own())
     return {kernels::winograd_weight_gradient(src, diff_dst, m.spec.padding),
             m.spec.bias ? kernels::channel_sums(diff_dst) : Tensor()};
@@ -202,7 +216,10 @@ Convolution::WeightGradients Convolution::backward_weights(const Tensor& src,
       {DNNL_ARG_DIFF_WEIGHTS, memory_of(m.diff_weights_desc, unpack ? packed.floats() : plain)}};
   if (m.spec.bias) arguments.emplace(DNNL_ARG_DIFF_BIAS, memory_of(result.bias));
   execute(m.gradient.primitive, arguments, m.gradient.scratchpad);
-  if (unpack) (*m.unpack_gradient)(packed.floats(), plain);
+  if (unpack) {
+    const TimedWork unpacking(StepWork::kWeightReorder, floats_moved(2 * m.weights.shape.size()));
+    (*m.unpack_gradient)(packed.floats(), plain);
+  }
   return result;
 }
 

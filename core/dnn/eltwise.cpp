@@ -1,6 +1,7 @@
 #include "core/dnn/eltwise.h"
 
 #include "core/dnn/onednn.h"
+#include "core/step_profile.h"
 
 namespace branchy::dnn {
 
@@ -37,6 +38,7 @@ dnnl::eltwise_forward::primitive_desc forward_desc(const dnnl::memory::desc& des
 }  // namespace
 
 Tensor activation_forward(const Tensor& src, ActivationKind kind) {
+  const TimedWork work(StepWork::kElementwise, floats_moved(2 * src.size()));
   const Eltwise op = eltwise_of(kind);
   const auto pd = forward_desc(desc_of(src), op.forward, op);
   Tensor dst = empty_like(src);
@@ -46,6 +48,7 @@ Tensor activation_forward(const Tensor& src, ActivationKind kind) {
 }
 
 Tensor activation_backward(const Tensor& diff_dst, const Tensor& dst, ActivationKind kind) {
+  const TimedWork work(StepWork::kElementwise, floats_moved(3 * dst.size()));
   const Eltwise op = eltwise_of(kind);
   const auto desc = desc_of(dst);
   const Tensor diff = in_desc(diff_dst, desc);

@@ -6,6 +6,7 @@
 #include <dnnl.hpp>
 
 #include "core/error.h"
+#include "core/step_profile.h"
 
 namespace branchy::dnn {
 
@@ -23,6 +24,9 @@ Tensor matmul(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose
     throw ShapeError(fmt::format("[matmul] {}{} times {}{}: inner sizes differ",
                                  a.shape().to_string(), ta ? "^T" : "", b.shape().to_string(),
                                  tb ? "^T" : ""));
+  const TimedWork work(StepWork::kLinear,
+                       {.flops = 2.0 * static_cast<double>(m) * static_cast<double>(n * k),
+                        .bytes = 4.0 * static_cast<double>(m * k + k * n + m * n)});
   Tensor product(Shape{m, n});
   // oneDNN chooses by instruction set; OpenBLAS 0.3.21 chooses by CPU model and takes its SSE3
   // kernels on models newer than itself.

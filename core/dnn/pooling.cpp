@@ -5,6 +5,7 @@
 #include "core/conv_geometry.h"
 #include "core/dnn/onednn.h"
 #include "core/error.h"
+#include "core/step_profile.h"
 
 namespace branchy::dnn {
 
@@ -68,6 +69,7 @@ bool Pooling::fits(const Tensor& src) const {
 
 Pooling::Result Pooling::forward(const Tensor& src) {
   Impl& m = *impl_;
+  const TimedWork work(StepWork::kPooling, floats_moved(m.src.size() + m.dst.size()));
   Result result{empty_with_desc(m.dst, m.dst_desc), nullptr};
   Arguments arguments{{DNNL_ARG_SRC, memory_of(src)}, {DNNL_ARG_DST, memory_of(result.dst)}};
   if (m.max) {
@@ -80,6 +82,7 @@ Pooling::Result Pooling::forward(const Tensor& src) {
 
 Tensor Pooling::backward(const Tensor& diff_dst, const Buffer* workspace) {
   Impl& m = *impl_;
+  const TimedWork work(StepWork::kPooling, floats_moved(m.src.size() + m.dst.size()));
   const Tensor diff = in_desc(diff_dst, m.dst_desc);
   Tensor diff_src = empty_with_desc(m.src, m.src_desc);
   Arguments arguments{{DNNL_ARG_DIFF_DST, memory_of(diff)},

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/dnn/onednn.h"
+#include "core/step_profile.h"
 
 namespace branchy::dnn {
 
@@ -58,6 +59,7 @@ Tensor empty_with_desc(const Shape& shape, const dnnl::memory::desc& desc) {
 Tensor in_desc(const Tensor& tensor, const dnnl::memory::desc& desc) {
   const dnnl::memory::desc from = desc_of(tensor);
   if (from == desc) return tensor;
+  const TimedWork work(StepWork::kReorder, floats_moved(2 * tensor.size()));
   Tensor result = empty_with_desc(tensor.shape(), desc);
   Reorder(from, desc)(TensorAccess::physical(tensor), TensorAccess::mutable_physical(result));
   ++reorder_counter();
@@ -109,6 +111,7 @@ const float* PackedWeights::get(const Tensor& weights) {
   const float* plain = weights.data().data();
   if (!reorder_.needed()) return plain;
   if (version_ != weights.version()) {
+    const TimedWork work(StepWork::kWeightReorder, floats_moved(2 * weights.size()));
     if (buffer_.data() == nullptr) buffer_ = Buffer(packed_.get_size());
     reorder_(plain, buffer_.floats());
     version_ = weights.version();
@@ -121,6 +124,7 @@ std::int64_t layout_num_floats(const Layout& layout) {
 }
 
 void reorder_to_plain(const Layout& layout, const Shape& shape, const float* from, float* to) {
+  const TimedWork work(StepWork::kReorder, floats_moved(2 * shape.size()));
   Reorder(layout.desc(), plain_desc(shape))(from, to);
   ++reorder_counter();
 }

@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "core/kernels/parallel.h"
+#include "core/step_profile.h"
 
 namespace branchy::kernels {
 
@@ -39,6 +40,7 @@ void adam_step(Tensor& weights, const Tensor& diff, Tensor& mean, Tensor& square
                const AdamStepParams& params) {
   BRANCHY_DCHECK(weights.shape() == diff.shape() && weights.shape() == mean.shape() &&
                  weights.shape() == square.shape());
+  const TimedWork work(StepWork::kOptimizer, floats_moved(7 * weights.size()));
   const AdamTensors tensors{.weights = weights.mutable_data().data(),
                             .diff = diff.data().data(),
                             .mean = mean.mutable_data().data(),

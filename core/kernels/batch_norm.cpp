@@ -4,7 +4,7 @@
 
 #include "core/dnn/tensor_access.h"
 #include "core/kernels/batch_norm_passes.h"
-#include "core/kernels/instruction_sets.h"
+#include "core/step_profile.h"
 
 namespace branchy::kernels {
 
@@ -13,11 +13,6 @@ namespace {
 using dnn::ChannelBlocks;
 using dnn::TensorAccess;
 
-const BatchNormKernels& kernels_for(std::int64_t lanes) {
-  return best_kernels<BatchNormKernels>(lanes, batch_norm_portable, batch_norm_avx2,
-                                        batch_norm_avx512);
-}
-
 auto normalize_of(const BatchNormKernels& kernels, const ChannelBlocks& images) {
   return images.size() >= kStreamFrom ? kernels.normalize_streamed : kernels.normalize;
 }
@@ -25,9 +20,10 @@ auto normalize_of(const BatchNormKernels& kernels, const ChannelBlocks& images) 
 }  // namespace
 
 BatchNormResult batch_norm(const Tensor& src, const BatchNormParams& params) {
+  const TimedWork work(StepWork::kNorm, floats_moved(2 * src.size()));
   const Tensor input = dnn::in_channel_blocks(src);
   const ChannelBlocks images = dnn::channel_blocks_of(input);
-  const BatchNormKernels& kernels = kernels_for(images.lanes);
+  const BatchNormKernels& kernels = batch_norm_kernels_for(images.lanes);
   const auto normalize = normalize_of(kernels, images);
   const Clip clip = clip_of(params.activation);
   const NormLine line(images, params);
@@ -52,9 +48,10 @@ BatchNormResult batch_norm(const Tensor& src, const BatchNormParams& params) {
 
 Tensor batch_norm_with(const Tensor& src, const BatchNormParams& params,
                        const BatchNormStatistics& statistics) {
+  const TimedWork work(StepWork::kNorm, floats_moved(2 * src.size()));
   const Tensor input = dnn::in_channel_blocks(src);
   const ChannelBlocks images = dnn::channel_blocks_of(input);
-  const auto normalize = normalize_of(kernels_for(images.lanes), images);
+  const auto normalize = normalize_of(batch_norm_kernels_for(images.lanes), images);
   const Clip clip = clip_of(params.activation);
   const NormLine line(images, params, statistics);
   Tensor dst = dnn::empty_like(input);
@@ -70,10 +67,11 @@ Tensor batch_norm_with(const Tensor& src, const BatchNormParams& params,
 BatchNormGradients batch_norm_backward(Tensor diff_dst, const Tensor& src,
                                        const BatchNormParams& params,
                                        const BatchNormStatistics& statistics, StatisticsOf of) {
+  const TimedWork work(StepWork::kNorm, floats_moved(3 * src.size()));
   const Tensor input = dnn::in_channel_blocks(src);
   const Tensor diff = dnn::in_layout_of(std::exchange(diff_dst, Tensor()), input);
   const ChannelBlocks images = dnn::channel_blocks_of(input);
-  const BatchNormKernels& kernels = kernels_for(images.lanes);
+  const BatchNormKernels& kernels = batch_norm_kernels_for(images.lanes);
   const Clip clip = clip_of(params.activation);
   const NormLine line(images, params, statistics);
   const NormDiffs diffs(images);

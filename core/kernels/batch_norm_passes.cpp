@@ -5,10 +5,16 @@
 #include <limits>
 
 #include "core/error.h"
+#include "core/kernels/instruction_sets.h"
 
 namespace branchy::kernels {
 
 using dnn::ChannelBlocks;
+
+const BatchNormKernels& batch_norm_kernels_for(std::int64_t lanes) {
+  return best_kernels<BatchNormKernels>(lanes, batch_norm_portable, batch_norm_avx2,
+                                        batch_norm_avx512);
+}
 
 Clip clip_of(const std::optional<ActivationKind>& activation) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();

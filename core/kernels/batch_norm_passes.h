@@ -12,6 +12,9 @@
 
 namespace branchy::kernels {
 
+/// The loops for this CPU.
+[[nodiscard]] const BatchNormKernels& batch_norm_kernels_for(std::int64_t lanes);
+
 [[nodiscard]] Clip clip_of(const std::optional<ActivationKind>& activation);
 
 /// A result of this many floats is in no cache when its consumer comes: it is written past them.
@@ -105,6 +108,15 @@ void in_two_passes(const dnn::ChannelBlocks& images, const First& first, const J
       for (std::int64_t n = 0; n < num; ++n) second(n, block);
     }
   }
+}
+
+/// body(block) for all blocks of channels: what joins the sums of the images.
+template <typename Body>
+void for_each_channel_block(const dnn::ChannelBlocks& images, const Body& body) {
+  constexpr std::int64_t kSerialSums = 1024;
+  const std::int64_t blocks = images.blocks();
+#pragma omp parallel for schedule(static) if (blocks * images.lanes * images.num >= kSerialSums)
+  for (std::int64_t block = 0; block < blocks; ++block) body(block);
 }
 
 template <typename Body>

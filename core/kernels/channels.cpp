@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/kernels/parallel.h"
+#include "core/step_profile.h"
 
 namespace branchy::kernels {
 
@@ -37,6 +38,7 @@ Shape joined_shape(std::span<const Tensor> parts) {
 
 Tensor concat_channels(std::span<const Tensor> parts) {
   Tensor whole(joined_shape(parts));
+  const TimedWork work(StepWork::kElementwise, floats_moved(2 * whole.size()));
   const std::int64_t stride = per_sample(whole.shape());
   float* to = whole.mutable_data().data();
   for (const Tensor& part : parts) {
@@ -50,6 +52,7 @@ Tensor concat_channels(std::span<const Tensor> parts) {
 }
 
 std::vector<Tensor> split_channels(const Tensor& whole, std::span<const Shape> parts) {
+  const TimedWork work(StepWork::kElementwise, floats_moved(2 * whole.size()));
   const std::int64_t stride = per_sample(whole.shape());
   const float* from = whole.data().data();
   std::vector<Tensor> slices;
@@ -71,6 +74,7 @@ Tensor scale_channels(const Tensor& src, const Tensor& scale) {
     throw ShapeError(fmt::format("[scale_channels] {} cannot be scaled by {}, expected [N,C]",
                                  s.to_string(), scale.shape().to_string()));
   Tensor dst(s);
+  const TimedWork work(StepWork::kElementwise, floats_moved(2 * s.size()));
   const std::int64_t pixels = s[2] * s[3];
   const float* x = src.data().data();
   const float* factors = scale.data().data();
@@ -84,6 +88,7 @@ Tensor scale_channels(const Tensor& src, const Tensor& scale) {
 Tensor channel_dots(const Tensor& a, const Tensor& b, const Shape& shape) {
   BRANCHY_DCHECK(a.shape() == b.shape());
   Tensor dots(shape);
+  const TimedWork work(StepWork::kElementwise, floats_moved(2 * a.size()));
   const std::int64_t pixels = a.dim(2) * a.dim(3);
   const float* x = a.data().data();
   const float* y = b.data().data();

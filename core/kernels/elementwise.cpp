@@ -7,6 +7,7 @@
 #include "core/dnn/tensor_access.h"
 #include "core/error.h"
 #include "core/kernels/parallel.h"
+#include "core/step_profile.h"
 
 namespace branchy::kernels {
 
@@ -50,6 +51,7 @@ BRANCHY_SIMD_CLONES void scale_range(const float* a, float factor, float* dst, s
 using BinaryRange = void (*)(const float*, const float*, float*, std::int64_t, std::int64_t);
 
 void run(BinaryRange range, const Tensor& a, const Tensor& b, Tensor& dst) {
+  const TimedWork work(StepWork::kElementwise, floats_moved(3 * TensorAccess::physical_size(a)));
   const float* pa = TensorAccess::physical(a);
   const float* pb = TensorAccess::physical(b);
   float* pd = TensorAccess::mutable_physical(dst);
@@ -97,6 +99,7 @@ void accumulate(Tensor& sum, Tensor diff) {
 }
 
 Tensor scale(const Tensor& a, float factor) {
+  const TimedWork work(StepWork::kElementwise, floats_moved(2 * a.size()));
   Tensor dst = dnn::empty_like(a);
   const float* src = TensorAccess::physical(a);
   float* out = TensorAccess::mutable_physical(dst);

@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "core/kernels/parallel.h"
+#include "core/step_profile.h"
 
 namespace branchy::kernels {
 
@@ -31,6 +32,7 @@ BRANCHY_SIMD_CLONES void average_range(float* average, const float* value, float
 
 void sgd_step(Tensor& weights, const Tensor& diff, Tensor& velocity, const SgdStepParams& params) {
   BRANCHY_DCHECK(weights.shape() == diff.shape() && weights.shape() == velocity.shape());
+  const TimedWork work(StepWork::kOptimizer, floats_moved(5 * weights.size()));
   float* w = weights.mutable_data().data();
   float* v = velocity.mutable_data().data();
   const float* d = diff.data().data();
@@ -41,6 +43,7 @@ void sgd_step(Tensor& weights, const Tensor& diff, Tensor& velocity, const SgdSt
 
 void moving_average(Tensor& average, const Tensor& value, float decay) {
   BRANCHY_DCHECK(average.shape() == value.shape());
+  const TimedWork work(StepWork::kOptimizer, floats_moved(3 * average.size()));
   float* a = average.mutable_data().data();
   const float* v = value.data().data();
   parallel_ranges(average.size(), [=](std::int64_t begin, std::int64_t end) {
@@ -49,6 +52,7 @@ void moving_average(Tensor& average, const Tensor& value, float decay) {
 }
 
 double sum_of_squares(const Tensor& tensor) {
+  const TimedWork work(StepWork::kOptimizer, floats_moved(tensor.size()));
   double sum = 0.0;
   for (const float value : tensor.data())
     sum += static_cast<double>(value) * static_cast<double>(value);

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <limits>
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "core/error.h"
 #include "core/safetensors.h"
@@ -61,6 +62,24 @@ TEST_F(TrainerTest, SameSeedGivesTheSameRunAtAnyNumberOfLoaderThreads) {
   Trainer(one, false).run();
   Trainer(three, false).run();
   expect_same_tensors(one.out / "last.safetensors", three.out / "last.safetensors");
+}
+
+TEST_F(TrainerTest, AProfileIsWrittenAndChangesNoBit) {
+  TrainOptions plain = options("plain");
+  plain.max_steps = 7;
+  Trainer(plain, false).run();
+  EXPECT_FALSE(std::filesystem::exists(plain.out / "profile.json"));
+  TrainOptions profiled = plain;
+  profiled.out = folder_ / "profiled";
+  Trainer trainer(profiled, false);
+  trainer.profile(2);
+  trainer.run();
+  expect_same_tensors(plain.out / "last.safetensors", profiled.out / "last.safetensors");
+  const auto json = nlohmann::json::parse(std::ifstream(profiled.out / "profile.json"));
+  EXPECT_EQ(json["steps"], 2);
+  EXPECT_GE(json["sum"]["share"].get<double>(), 0.95);
+  EXPECT_LE(json["sum"]["share"].get<double>(), 1.0);
+  EXPECT_EQ(json["kinds"]["loader wait"]["calls"], 1.0);
 }
 
 TEST_F(TrainerTest, ResumesBitForBitFromTheMiddleOfAnEpoch) {
