@@ -91,10 +91,10 @@ std::vector<StepProgramOptions> programs_of(const PeerSetting& setting, const Pe
 }
 
 MachineCeiling ceiling_of(const PeerSetting& setting, const PeerPlaces& places) {
-  const nlohmann::json json = hear_once(
-      {.name = "ceiling",
-       .command = {own_program(), "ceiling", "--threads", std::to_string(setting.threads)}},
-      places.work);
+  const std::vector<std::string> command{own_program(), "ceiling", "--threads",
+                                         std::to_string(setting.threads)};
+  const auto json =
+      nlohmann::json::parse(hear_once({.name = "ceiling", .command = command}, places.work));
   return {.gflops = json.value("gflops", 0.0), .gb_per_second = json.value("gb_per_second", 0.0)};
 }
 

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "core/error.h"
 
@@ -13,21 +12,7 @@ namespace {
 
 constexpr const char* kRow = "{:<24} {:>12} {:>12}  {:<22} {:>6} {:>13} {:>5} {:>5}  {}\n";
 
-const char* name_of(Reached reached) {
-  switch (reached) {
-    case Reached::kNothing:
-      return "nothing";
-    case Reached::kMust:
-      return "must";
-    case Reached::kGoal:
-      return "goal";
-    case Reached::kNoBounds:
-      break;
-  }
-  return "n/a";
-}
-
-/// Peers at least as good as this one decide.
+/// What is compared: the smaller, the better.
 double figure(const ProgramFigures& program, PeerQuantity quantity) {
   return quantity == PeerQuantity::kSpeed ? median_ms(program) : program.peak_mib;
 }
@@ -45,11 +30,21 @@ std::string bound_text(const std::optional<double>& bound) {
   return bound ? fmt::format("{:.2f}", *bound) : "n/a";
 }
 
-nlohmann::ordered_json bound_json(const std::optional<double>& bound) {
-  return bound ? nlohmann::ordered_json(*bound) : nlohmann::ordered_json();
-}
-
 }  // namespace
+
+std::string to_text(Reached reached) {
+  switch (reached) {
+    case Reached::kNothing:
+      return "nothing";
+    case Reached::kMust:
+      return "must";
+    case Reached::kGoal:
+      return "goal";
+    case Reached::kNoBounds:
+      break;
+  }
+  return "n/a";
+}
 
 double median_ms(const ProgramFigures& program) {
   std::vector<double> ms = program.ms;
@@ -99,21 +94,7 @@ std::string to_text(const PeerRow& row) {
       speed ? fmt::format("{:.2f} to {:.2f}", row.least_ratio, row.most_ratio) : "";
   return fmt::format(kRow, row.which.name, with_unit(row.ours), with_unit(row.theirs), row.peer,
                      fmt::format("{:.2f}", row.ratio), spread, bound_text(row.which.must),
-                     bound_text(row.which.goal), name_of(row.reached));
-}
-
-nlohmann::ordered_json to_json(const PeerRow& row) {
-  return {{"case", row.which.name},
-          {"quantity", row.which.quantity == PeerQuantity::kSpeed ? "ms per step" : "peak MiB"},
-          {"branchy", row.ours},
-          {"peer", row.peer},
-          {"peer_figure", row.theirs},
-          {"ratio", row.ratio},
-          {"least_ratio", row.least_ratio},
-          {"most_ratio", row.most_ratio},
-          {"must", bound_json(row.which.must)},
-          {"goal", bound_json(row.which.goal)},
-          {"reached", name_of(row.reached)}};
+                     bound_text(row.which.goal), to_text(row.reached));
 }
 
 }  // namespace branchy

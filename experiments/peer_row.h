@@ -1,7 +1,6 @@
-// PeerRow: a case with its figures, as a line of text and as JSON.
+// PeerRow: a case with its figures and what they come to.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "experiments/peer_measurement.h"
@@ -20,6 +19,8 @@ struct PeerRow {
   Reached reached = Reached::kNothing;
 };
 
+/// "nothing", "must", "goal", "n/a".
+[[nodiscard]] std::string to_text(Reached reached);
 [[nodiscard]] double median_ms(const ProgramFigures& program);
 
 /// The peer that counts is the fastest; for memory the one that takes least.
@@ -27,6 +28,5 @@ struct PeerRow {
 
 [[nodiscard]] std::string peer_row_header();
 [[nodiscard]] std::string to_text(const PeerRow& row);
-[[nodiscard]] nlohmann::ordered_json to_json(const PeerRow& row);
 
 }  // namespace branchy

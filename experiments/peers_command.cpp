@@ -42,6 +42,24 @@ ordered_json ceiling_json(const MachineCeiling& ceiling) {
   return {{"gflops", ceiling.gflops}, {"gb_per_second", ceiling.gb_per_second}};
 }
 
+ordered_json bound_json(const std::optional<double>& bound) {
+  return bound ? ordered_json(*bound) : ordered_json();
+}
+
+ordered_json row_json(const PeerRow& row) {
+  return {{"case", row.which.name},
+          {"quantity", row.which.quantity == PeerQuantity::kSpeed ? "ms per step" : "peak MiB"},
+          {"branchy", row.ours},
+          {"peer", row.peer},
+          {"peer_figure", row.theirs},
+          {"ratio", row.ratio},
+          {"least_ratio", row.least_ratio},
+          {"most_ratio", row.most_ratio},
+          {"must", bound_json(row.which.must)},
+          {"goal", bound_json(row.which.goal)},
+          {"reached", to_text(row.reached)}};
+}
+
 ordered_json measurement_json(const PeerMeasurement& m) {
   ordered_json json{{"network", m.setting.network},
                     {"batch", m.setting.batch},
@@ -106,7 +124,7 @@ void run(const PeersCommand& c) {
                      [&](const PeerMeasurement& m) { return m.setting == each.setting; });
     const PeerRow row = peer_row(each, *found);
     fmt::print("{}", to_text(row));
-    json["cases"].push_back(to_json(row));
+    json["cases"].push_back(row_json(row));
   }
   for (const PeerMeasurement& m : measurements) json["measurements"].push_back(measurement_json(m));
   if (!c.out.empty()) write_file_atomically(c.out, json.dump(2) + "\n");

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -38,16 +37,14 @@ class StepProgram {
   [[nodiscard]] double peak_mib() const { return peak_mib_; }
 
  private:
-  nlohmann::json hear();
-
   std::string name_, program_;
   ChildProgram process_;
   std::int64_t parameters_ = 0, macs_ = 0;
   double peak_mib_ = 0;
 };
 
-/// Starts a program that prints one line of JSON and ends; gives the line. Throws as StepProgram.
-[[nodiscard]] nlohmann::json hear_once(const StepProgramOptions& options,
-                                       const std::filesystem::path& folder);
+/// Starts a program that prints a line and ends; gives the line. Throws as StepProgram.
+[[nodiscard]] std::string hear_once(const StepProgramOptions& options,
+                                    const std::filesystem::path& folder);
 
 }  // namespace branchy
