@@ -24,12 +24,13 @@ struct PolicyRunnerOptions {
 /// 1. After each exit only the samples that go on are computed further: their rows of the trunk's
 ///    value are gathered. An exit is computed for those samples that the policy wants it for, and
 ///    not at all when there is none.
-/// 2. A sample gets the exit and class that it gets alone: convolutions and small linear layers
-///    give the same bits in any batch. Linear layers above 2^20 weights (the final classifiers of
-///    AlexNet and VGG16) agree within rounding, so there a class may differ on a tie.
+/// 2. A sample gets the exit and class that it gets alone, with the same bits of the logits. Networks
+///    of more than 2^22 weights (AlexNet, VGG16) have convolutions that are computed otherwise in
+///    larger batches and agree within rounding (1e-5), so there a class may differ on a tie.
 /// 3. Operations are added up as trunk pieces and exits are executed, from `costs`.
 ///
-/// One thread at a time. The plan keeps primitives for every number of samples that went on.
+/// One thread at a time. For networks above 2^22 weights the plan keeps primitives for every number
+/// of samples that went on.
 class PolicyRunner {
  public:
   /// `plan`: of a whole network, images to final exit. Throws ConfigError for another, and for

@@ -11,11 +11,12 @@
 #include "core/dnn/inference_primitive.h"
 #include "core/dnn/onednn.h"
 #include "core/error.h"
+#include "core/kernels/batch_norm_kernels.h"
 
 namespace branchy::dnn {
 
 /// How own kernels lay out weights.
-enum class OwnForm { kWinograd8, kWinograd16 };
+enum class OwnForm { kWinograd8, kWinograd16, kPanels, kHalfPanels };
 
 struct PackedTensor::Forms {
   struct Form {
@@ -60,6 +61,10 @@ const float* own_form(InferencePrimitive::Impl& impl, PackedTensor& weights, Own
 /// `packed_values` as a constant argument.
 void add_packed(InferencePrimitive::Impl& impl, int argument, PackedTensor& weights,
                 const dnnl::memory::desc& plain, const dnnl::memory::desc& packed);
+/// `bias` (zeros where undefined) for kernels that read `count` >= its size aligned values.
+const float* aligned_bias(InferencePrimitive::Impl& impl, const Tensor& bias, std::int64_t count);
+/// Bounds of ReLU and ReLU6, infinite ones without activation.
+[[nodiscard]] kernels::Clip clip_of(const PostOps& post);
 /// Adds a row-major tensor as a constant argument.
 void add_plain(InferencePrimitive::Impl& impl, int argument, const Tensor& tensor);
 

@@ -7,15 +7,13 @@
 #include <optional>
 
 #include "core/dnn/inference_impl.h"
+#include "core/kernels/inference_winograd.h"
+#include "core/kernels/linear_panels.h"
 #include "core/kernels/linear_rows.h"
 
 namespace branchy::dnn {
 
 namespace {
-
-// Up to this many weights (4 MB, about the cache of a core) the own kernel runs, whose result for a
-// sample does not depend on the batch; larger layers need a gemm's reuse of weights.
-constexpr std::int64_t kOwnKernelWeights = 1 << 20;
 
 /// The weights' layout as rows that lie like one sample of `src`; nothing when a blocked layout
 /// pads the channels, or is one that is not known here.
@@ -48,8 +46,8 @@ void activate(float* values, std::int64_t count, ActivationKind kind) {
   }
 }
 
-void make_own(InferencePrimitive::Impl& impl, const ValueLayout& src, PackedTensor& weights,
-              const Tensor& bias, const PostOps& post) {
+void make_rows(InferencePrimitive::Impl& impl, const ValueLayout& src, PackedTensor& weights,
+               const Tensor& bias, const PostOps& post) {
   const Shape& w = weights.plain().shape();
   const Shape seen = src.shape.with_batch(w[0]);
   const auto rows = rows_like(src, seen);
@@ -74,23 +72,50 @@ void make_own(InferencePrimitive::Impl& impl, const ValueLayout& src, PackedTens
   };
 }
 
-void make_gemm(InferencePrimitive::Impl& impl, const ValueLayout& src, PackedTensor& weights,
-               const Tensor& bias, const PostOps& post) {
+/// Panels of the weights in the order in which a sample of the source lies; whether as halves.
+bool set_panels(InferencePrimitive::Impl& impl, PackedTensor& weights, const Shape& seen,
+                const dnnl::memory::desc& rows, kernels::LinearPanels& task) {
+  const auto plain = weights.plain().data();
+  task.halves = kernels::are_halves(plain);
+  const OwnForm form = task.halves ? OwnForm::kHalfPanels : OwnForm::kPanels;
+  const auto make = [&](const float* values) {
+    return task.halves ? kernels::linear_panels_halves(values, task.out, task.in, task.lanes)
+                       : kernels::linear_panels_weights(values, task.out, task.in, task.lanes);
+  };
+  const Reorder reorder(plain_desc(seen), rows);
+  task.weights = own_form(impl, weights, form, [&] {
+    if (!reorder.needed()) return make(plain.data());
+    const Buffer ordered(rows.get_size());
+    reorder(plain.data(), ordered.floats());
+    return make(ordered.floats());
+  });
+  return task.halves;
+}
+
+void make_panels(InferencePrimitive::Impl& impl, const ValueLayout& src, PackedTensor& weights,
+                 const Tensor& bias, const PostOps& post) {
   const Shape& w = weights.plain().shape();
-  const Shape dst{src.shape[0], w[0]};
-  const Shape seen = src.shape.with_batch(w[0]);  // W as the source's features: [O,C,H,W]
-  const auto bias_desc = bias.defined() ? plain_desc(bias.shape()) : dnnl::memory::desc();
-  const dnnl::inner_product_forward::primitive_desc pd(
-      dnnl::inner_product_forward::desc(dnnl::prop_kind::forward_inference, desc_of(src),
-                                        any_desc(seen), bias_desc, plain_desc(dst)),
-      inference_attr(post), cpu_engine());
-  adopt<dnnl::inner_product_forward>(impl, pd);
-  impl.srcs = {src};
-  impl.dst = {dst, nullptr};
-  impl.src_arguments = {{DNNL_ARG_SRC, desc_of(src)}};
-  impl.dst_argument = {DNNL_ARG_DST, plain_desc(dst)};
-  add_packed(impl, DNNL_ARG_WEIGHTS, weights, plain_desc(seen), pd.weights_desc());
-  if (bias.defined()) add_plain(impl, DNNL_ARG_BIAS, bias);
+  const Shape seen = src.shape.with_batch(w[0]);
+  const auto rows = rows_like(src, seen);
+  kernels::LinearPanels task;
+  task.lanes = kernels::inference_lanes();
+  task.rows = src.shape[0];
+  task.in = w[1];
+  task.out = w[0];
+  const bool halves = set_panels(impl, weights, seen, rows ? *rows : plain_desc(seen), task);
+  const bool clips = post.activate && post.activation != ActivationKind::kSigmoid;
+  task.clip = clip_of(clips ? post : PostOps{});
+  task.bias = aligned_bias(impl, bias, task.num_panels() * task.columns());
+  const std::int64_t threads = calling_thread_width();
+  impl.implementation = halves ? "own:linear_panels_f16" : "own:linear_panels";
+  impl.srcs = {rows ? src : ValueLayout{src.shape, nullptr}};
+  impl.dst = {{task.rows, task.out}, nullptr};
+  impl.kernel_scratchpad_bytes =
+      threads * task.scratch() * static_cast<std::int64_t>(sizeof(float));
+  impl.kernel = [task, threads, post, clips](const float* from, float* to, float* scratch) {
+    kernels::linear_panels(task, threads, from, to, scratch);
+    if (post.activate && !clips) activate(to, task.rows * task.out, post.activation);
+  };
 }
 
 }  // namespace
@@ -104,10 +129,10 @@ InferencePrimitive make_inference_linear(const ValueLayout& src, PackedTensor& w
                                  w.to_string(), w[1]));
   BRANCHY_DCHECK(!post.sum);
   return make_primitive("plan linear", src.shape, [&](InferencePrimitive::Impl& impl) {
-    if (w.size() <= kOwnKernelWeights)
-      make_own(impl, src, weights, bias, post);
+    if (w.size() <= kCachedLinearWeights)
+      make_rows(impl, src, weights, bias, post);
     else
-      make_gemm(impl, src, weights, bias, post);
+      make_panels(impl, src, weights, bias, post);
   });
 }
 

@@ -4,6 +4,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "core/dnn/inference_impl.h"
@@ -116,6 +117,20 @@ const float* own_form(InferencePrimitive::Impl& impl, PackedTensor& weights, Own
   if (!made) made = std::make_shared<const Buffer>(make());
   impl.owners.push_back(made);
   return made->floats();
+}
+
+const float* aligned_bias(InferencePrimitive::Impl& impl, const Tensor& bias, std::int64_t count) {
+  auto buffer = std::make_shared<const Buffer>(static_cast<std::size_t>(count) * sizeof(float));
+  std::fill_n(buffer->floats(), count, 0.0F);
+  if (bias.defined()) std::copy(bias.data().begin(), bias.data().end(), buffer->floats());
+  impl.owners.push_back(buffer);
+  return buffer->floats();
+}
+
+kernels::Clip clip_of(const PostOps& post) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  if (!post.activate) return {-kInfinity, kInfinity};
+  return {0.0F, post.activation == ActivationKind::kRelu6 ? 6.0F : kInfinity};
 }
 
 void add_packed(InferencePrimitive::Impl& impl, int argument, PackedTensor& weights,

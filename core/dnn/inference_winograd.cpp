@@ -1,7 +1,5 @@
 #include "core/dnn/inference_winograd.h"
 
-#include <algorithm>
-#include <limits>
 #include <optional>
 
 #include "core/dnn/convolution_method.h"
@@ -47,29 +45,12 @@ std::optional<BlockedImages> blocks_of(const ValueLayout& value) {
   return std::nullopt;
 }
 
-kernels::Clip clip_of(const PostOps& post) {
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  if (!post.activate) return {-kInfinity, kInfinity};
-  return {0.0F, post.activation == ActivationKind::kRelu6 ? 6.0F : kInfinity};
-}
-
 const float* transformed(InferencePrimitive::Impl& impl, PackedTensor& weights,
                          std::int64_t lanes) {
   const Shape& w = weights.plain().shape();
   return own_form(impl, weights, lanes == 16 ? OwnForm::kWinograd16 : OwnForm::kWinograd8, [&] {
     return kernels::winograd_weights(weights.plain().data().data(), w[0], w[1], lanes);
   });
-}
-
-const float* aligned_bias(InferencePrimitive::Impl& impl, const Tensor& bias,
-                          std::int64_t channels) {
-  auto buffer = std::make_shared<const Buffer>(static_cast<std::size_t>(channels) * sizeof(float));
-  if (bias.defined())
-    std::copy(bias.data().begin(), bias.data().end(), buffer->floats());
-  else
-    std::fill_n(buffer->floats(), channels, 0.0F);
-  impl.owners.push_back(buffer);
-  return buffer->floats();
 }
 
 }  // namespace

@@ -45,7 +45,7 @@ struct PanelProductLanes {
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
     if constexpr (kLanes == 16 && kSet == InstructionSet::kAvx512)
       return reinterpret_cast<Lanes>(
-          _mm512_cvtph_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(halves))));
+          _mm512_maskz_cvtph_ps(0xFFFF, _mm256_load_si256(reinterpret_cast<const __m256i*>(halves))));
     if constexpr (kLanes == 8 && kSet != InstructionSet::kPortable)
       return reinterpret_cast<Lanes>(
           _mm256_cvtph_ps(_mm_load_si128(reinterpret_cast<const __m128i*>(halves))));

@@ -85,8 +85,8 @@ TEST_F(ExitRunnerTest, PrefixAndFeatureAndSuffixEqualTheWholeAtEveryCut) {
   }
 }
 
-// Holds to the bit because convolutions compute samples one by one and the classifiers use a kernel
-// that does; a linear layer above 2^20 weights would agree within rounding only.
+// Samples are computed one by one, each by one thread or by all of them: kernels must give the same
+// bits with any number of threads.
 TEST_F(ExitRunnerTest, ABatchGivesTheBitsOfItsSamples) {
   const Tensor src = images(33);
   const auto batch = all_exits(plan_, src);

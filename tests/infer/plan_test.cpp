@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "core/half.h"
 #include "infer/exit_runner.h"
 #include "infer/plan_graph.h"
 #include "infer/program.h"
@@ -257,6 +258,30 @@ TEST(Plan, HotOperationsOfResNet44NeverFallBackToReferenceCode) {
       EXPECT_EQ(name.find("ref"), std::string::npos) << name << ", batch " << batch;
     }
     EXPECT_LE(program->num_reorder_steps(), 1) << "batch " << batch;
+  }
+}
+
+TEST(Plan, KeepsLargeLinearLayersAsHalvesWhereTheseHoldThemExactly) {
+  Rng rng(1);
+  const Tensor src = random_tensor({2, 1030}, rng);
+  LinearOp op = linear(2, 1030, 1030);
+  for (const bool halves : {false, true}) {
+    if (halves)
+      for (float& w : op.weights.mutable_data()) w = half_to_float(float_to_half(w));
+    const GraphCase graph{
+        "", {1, 1030}, [&](PlanBuilder& p, PlanValue x) { return p.linear(x, op); }, 1};
+    std::unique_ptr<MultiExitNetwork> network;
+    const NetworkPart part = lower_only(graph, network);
+    const auto plan = Plan::lower(*network, part);
+    EXPECT_EQ(plan->program(2)->steps[0].primitive.implementation(),
+              halves ? "own:linear_panels_f16" : "own:linear_panels");
+    test::ReferencePlan reference(src.shape());
+    const PlanValue result = graph.lower(reference, reference.input());
+    const test::Array expected =
+        reference.run(test::to_array(src), result, test::Statistics::kRunning);
+    ExitRunner runner(plan);
+    runner.start(src);
+    EXPECT_LT(test::largest_error(runner.next_exit().logits, expected.values), 2e-5);
   }
 }
 
