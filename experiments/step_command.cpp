@@ -17,7 +17,7 @@
 #include "core/atomic_file.h"
 #include "core/buffer_pool.h"
 #include "core/error.h"
-#include "core/kernels/ceilings.h"
+#include "core/machine_ceiling.h"
 #include "core/printable.h"
 #include "core/provenance.h"
 #include "core/threads.h"
@@ -135,13 +135,13 @@ void prepare(StepCommand& c) {
 
 /// Where the time of warm steps goes.
 void print_profile(const StepCommand& c, TrainingStep& step) {
-  const kernels::Ceilings ceilings = kernels::measure_ceilings();
+  const MachineCeiling ceiling = measure_machine_ceiling();
   StepProfile profile;
   for (std::int64_t i = 0; i < c.profile; ++i) {
     const StepProfile::Step profiled(&profile);
     step.run();
   }
-  fmt::print("{}", profile_table(profile, {c.network.name, c.batch, ceilings}));
+  fmt::print("{}", profile_table(profile, {c.network.name, c.batch, ceiling}));
 }
 
 void run_training(StepCommand c) {
@@ -191,8 +191,9 @@ void add_step_commands(CLI::App& app) {
   const auto training = std::make_shared<StepCommand>();
   training->batch = 128;
   add_options(*train, *training, 2);  // batch norm wants two
-  train->add_option("--profile", training->profile,
-                    "Then profile this many steps: time by kind of work and by layer (0: none)")
+  train
+      ->add_option("--profile", training->profile,
+                   "Then profile this many steps: time by kind of work and by layer (0: none)")
       ->check(CLI::Range(0, 100000))
       ->capture_default_str();
   train->callback([training] { run_training(*training); });

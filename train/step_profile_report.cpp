@@ -28,9 +28,9 @@ struct Total {
   }
   [[nodiscard]] double gflops() const { return ms > 0.0 ? amount.flops / ms * 1e-6 : 0.0; }
   [[nodiscard]] double gbytes() const { return ms > 0.0 ? amount.bytes / ms * 1e-6 : 0.0; }
-  [[nodiscard]] double per_cent_of(const kernels::Ceilings& ceilings) const {
-    const double needed = std::max(amount.flops / ceilings.flops_per_second,
-                                   amount.bytes / ceilings.bytes_per_second);
+  [[nodiscard]] double per_cent_of(const MachineCeiling& ceiling) const {
+    const double needed =
+        std::max(1e-9 * amount.flops / ceiling.gflops, 1e-9 * amount.bytes / ceiling.gb_per_second);
     return ms > 0.0 ? 100.0 * 1000.0 * needed / ms : 0.0;
   }
 };
@@ -77,13 +77,13 @@ std::string owner_name(const WorkOwner& owner) {
   return owner.name.empty() ? "(no layer)" : owner.name;
 }
 
-std::string kinds_text(const Totals& totals, const kernels::Ceilings& ceilings) {
+std::string kinds_text(const Totals& totals, const MachineCeiling& ceiling) {
   std::string text = fmt::format("{:<30} {:>8} {:>9} {:>6} {:>9} {:>8} {:>11}\n", "kind of work",
                                  "calls", "ms", "%", "GFLOP/s", "GB/s", "% of ceiling");
   const auto line = [&](std::string_view name, const Total& t) {
     text += fmt::format("{:<30} {:>8.0f} {:>9.2f} {:>6.1f} {:>9.1f} {:>8.1f} {:>11.0f}\n", name,
                         t.calls, t.ms, 100.0 * t.ms / totals.wall_ms, t.gflops(), t.gbytes(),
-                        t.per_cent_of(ceilings));
+                        t.per_cent_of(ceiling));
   };
   for (std::size_t i = 0; i < kNumStepWorks; ++i)
     if (totals.kinds[i].calls > 0.0) line(name_of(static_cast<StepWork>(i)), totals.kinds[i]);
@@ -115,7 +115,7 @@ std::string owners_text(Totals totals) {
   return text;
 }
 
-ordered_json to_json(const Total& t, double wall_ms, const kernels::Ceilings& ceilings) {
+ordered_json to_json(const Total& t, double wall_ms, const MachineCeiling& ceiling) {
   return {{"calls", t.calls},
           {"ms", t.ms},
           {"share", t.ms / wall_ms},
@@ -123,7 +123,7 @@ ordered_json to_json(const Total& t, double wall_ms, const kernels::Ceilings& ce
           {"bytes", t.amount.bytes},
           {"gflops_per_second", t.gflops()},
           {"gb_per_second", t.gbytes()},
-          {"per_cent_of_ceiling", t.per_cent_of(ceilings)}};
+          {"per_cent_of_ceiling", t.per_cent_of(ceiling)}};
 }
 
 }  // namespace
@@ -131,13 +131,12 @@ ordered_json to_json(const Total& t, double wall_ms, const kernels::Ceilings& ce
 std::string profile_table(const StepProfile& profile, const ProfiledRun& run) {
   const Totals totals(profile);
   return fmt::format(
-      "{} steps of {}, batch {}: {:.1f} ms a step, {:.1f} images/s; ceilings of the compute "
+      "{} steps of {}, batch {}: {:.1f} ms a step, {:.1f} images/s; ceiling of the compute "
       "threads: {:.0f} GFLOP/s, {:.1f} GB/s\n{}"
       "a step moves {:.0f} MB, {:.1f} of them in reorders\n\n{}",
       profile.num_steps(), run.network, run.batch, totals.wall_ms,
-      1000.0 * static_cast<double>(run.batch) / totals.wall_ms,
-      1e-9 * run.ceilings.flops_per_second, 1e-9 * run.ceilings.bytes_per_second,
-      kinds_text(totals, run.ceilings), 1e-6 * totals.all.amount.bytes,
+      1000.0 * static_cast<double>(run.batch) / totals.wall_ms, run.ceiling.gflops,
+      run.ceiling.gb_per_second, kinds_text(totals, run.ceiling), 1e-6 * totals.all.amount.bytes,
       1e-6 * (totals.of(StepWork::kReorder).amount.bytes +
               totals.of(StepWork::kWeightReorder).amount.bytes),
       owners_text(totals));
@@ -151,12 +150,12 @@ std::string profile_json(const StepProfile& profile, const ProfiledRun& run) {
   json["batch"] = run.batch;
   json["steps"] = profile.num_steps();
   json["ms_per_step"] = totals.wall_ms;
-  json["ceilings"] = {{"gflops_per_second", 1e-9 * run.ceilings.flops_per_second},
-                      {"gb_per_second", 1e-9 * run.ceilings.bytes_per_second}};
+  json["ceiling"] = {{"gflops_per_second", run.ceiling.gflops},
+                     {"gb_per_second", run.ceiling.gb_per_second}};
   for (std::size_t i = 0; i < kNumStepWorks; ++i)
     json["kinds"][std::string(name_of(static_cast<StepWork>(i)))] =
-        to_json(totals.kinds[i], totals.wall_ms, run.ceilings);
-  json["sum"] = to_json(totals.all, totals.wall_ms, run.ceilings);
+        to_json(totals.kinds[i], totals.wall_ms, run.ceiling);
+  json["sum"] = to_json(totals.all, totals.wall_ms, run.ceiling);
   for (const OwnerTotal& o : totals.owners) {
     ordered_json layer{{"name", o.owner.name},
                        {"type", o.owner.type},

@@ -11,7 +11,7 @@ namespace branchy {
 
 StepProfiler::StepProfiler(std::int64_t steps, std::string network, std::int64_t batch,
                            std::filesystem::path folder)
-    : run_{.network = std::move(network), .batch = batch, .ceilings = kernels::measure_ceilings()},
+    : run_{.network = std::move(network), .batch = batch, .ceiling = measure_machine_ceiling()},
       steps_(steps),
       folder_(std::move(folder)) {}
 

@@ -15,7 +15,7 @@ class StepProfiler {
   /// Steps before the profiled ones: primitives and memory are made in them.
   static constexpr std::int64_t kWarmUp = 3;
 
-  /// Measures the ceilings. `folder`: where profile.json goes.
+  /// Measures the ceiling. `folder`: where profile.json goes.
   StepProfiler(std::int64_t steps, std::string network, std::int64_t batch,
                std::filesystem::path folder);
 
