@@ -20,6 +20,7 @@
 #include "core/machine_ceiling.h"
 #include "core/printable.h"
 #include "core/provenance.h"
+#include "core/step_profile.h"
 #include "core/threads.h"
 #include "experiments/network_step.h"
 #include "infer/percentile.h"
@@ -98,6 +99,19 @@ void answer_requests(const Step& step) {
   }
 }
 
+/// Prints where the time of some steps goes; gives it as JSON too.
+ordered_json profile(const StepCommand& c, const Step& step) {
+  const MachineCeiling ceiling = measure_machine_ceiling();
+  StepProfile steps;
+  for (std::int64_t i = 0; i < c.profile; ++i) {
+    const StepProfile::Step profiled(&steps);
+    step.run();
+  }
+  const ProfiledRun run{c.network.name, c.batch, ceiling};
+  fmt::print("{}", profile_table(steps, run));
+  return ordered_json::parse(profile_json(steps, run));
+}
+
 void run_steps(const StepCommand& c, const Step& step) {
   const ordered_json facts = facts_of(c, step.network);
   if (c.on_request) {
@@ -115,7 +129,6 @@ void run_steps(const StepCommand& c, const Step& step) {
       "{} batch {}, {} threads: median {:.3f} ms/step, p95 {:.3f}, {:.1f} images/s, peak {:.0f} "
       "MiB\n",
       c.network.name, c.batch, c.threads, median, percentile(times, 0.95), images, peak_mib());
-  if (c.out.empty()) return;
   ordered_json json;
   for (const auto& [key, value] : provenance()) json[key] = value;
   json.update(facts);
@@ -124,7 +137,8 @@ void run_steps(const StepCommand& c, const Step& step) {
   json["images_per_second"] = images;
   json["peak_mib"] = peak_mib();
   json["tensor_allocations_after_warm_up"] = buffer_pool::num_system_allocations() - allocations;
-  write_file_atomically(c.out, json.dump(2) + "\n");
+  if (c.profile > 0) json["profile"] = profile(c, step);
+  if (!c.out.empty()) write_file_atomically(c.out, json.dump(2) + "\n");
 }
 
 void prepare(StepCommand& c) {
@@ -133,22 +147,10 @@ void prepare(StepCommand& c) {
   set_num_threads(c.threads);
 }
 
-/// Where the time of warm steps goes.
-void print_profile(const StepCommand& c, TrainingStep& step) {
-  const MachineCeiling ceiling = measure_machine_ceiling();
-  StepProfile profile;
-  for (std::int64_t i = 0; i < c.profile; ++i) {
-    const StepProfile::Step profiled(&profile);
-    step.run();
-  }
-  fmt::print("{}", profile_table(profile, {c.network.name, c.batch, ceiling}));
-}
-
 void run_training(StepCommand c) {
   prepare(c);
   TrainingStep step(c.network, c.batch);
   run_steps(c, {step.network(), [&] { step.run(); }});
-  if (c.profile > 0) print_profile(c, step);
 }
 
 void run_inference(StepCommand c) {
@@ -172,10 +174,10 @@ void add_options(CLI::App& verb, StepCommand& c, std::int64_t least_batch) {
       ->capture_default_str();
   verb.add_option("--threads", c.threads, "Compute threads (default: all CPUs)")
       ->check(CLI::Range(1, 4096));
-  auto* steps = verb.add_option("--steps", c.steps, "Measured steps, after some that are not")
-                    ->check(CLI::Range(1, 1000000))
-                    ->capture_default_str();
-  auto* out = verb.add_option("--out", c.out, "Write the figures to this JSON file");
+  auto* const steps = verb.add_option("--steps", c.steps, "Measured steps, after some that are not")
+                          ->check(CLI::Range(1, 1000000))
+                          ->capture_default_str();
+  auto* const out = verb.add_option("--out", c.out, "Write the figures to this JSON file");
   verb.add_flag("--on-request", c.on_request,
                 "Print what runs as a line of JSON; then for each line N of standard input do N "
                 "steps, after one that is not measured, and print their times as another")

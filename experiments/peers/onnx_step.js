@@ -54,4 +54,7 @@ async function main() {
   }
 }
 
-main();
+main().catch((error) => {
+  console.error(`onnx_step.js: ${error.message.split('\n')[0]}`);
+  process.exit(1);
+});

@@ -52,6 +52,15 @@ TEST_F(StepCommandTest, WritesWhatItMeasured) {
   }
 }
 
+TEST_F(StepCommandTest, SaysWhereTheTimeOfTrainingGoes) {
+  const auto out = folder_ / "step.json";
+  const test::Outcome outcome =
+      run("train-step", {"--steps", "1", "--profile", "2", "--out", out.string()});
+  ASSERT_EQ(outcome.code, 0) << outcome.error;
+  EXPECT_NE(outcome.out.find("convolution"), std::string::npos) << outcome.out;
+  EXPECT_EQ(nlohmann::json::parse(test::read_text(out)).at("profile").at("steps"), 2);
+}
+
 TEST_F(StepCommandTest, DoesStepsOnRequest) {
   for (const char* verb : {"train-step", "infer-step"}) {
     ChildProgram program = converse(verb);
