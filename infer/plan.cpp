@@ -99,7 +99,7 @@ std::shared_ptr<const Plan> Plan::lower(const MultiExitNetwork& network, const N
   impl->graph = record(network, part);
   for (detail::PlanSegment& segment : impl->graph.segments) {
     detach_weights(segment);
-    detail::fuse(segment);
+    detail::fuse(segment, impl->graph.shapes);
   }
   impl->num_weights = count_weights(network);
   return std::shared_ptr<const Plan>(new Plan(std::move(impl)));  // NOLINT: private constructor

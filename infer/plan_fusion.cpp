@@ -53,9 +53,32 @@ void fold(const BatchNormOp& norm, const ConvolutionOp& op, Tensor& weights, Ten
   bias = folded_bias;
 }
 
+/// The layer behind a batch norm: W' = W s / sqrt(v + e) by input, b' = b + W (t - m s / sqrt(v +
+/// e)).
+void fold_before(const BatchNormOp& norm, LinearOp& op) {
+  const std::int64_t out = op.weights.dim(0);
+  const std::int64_t in = op.weights.dim(1);
+  Tensor weights = op.weights.clone();
+  Tensor bias(Shape{out});
+  const auto values = weights.mutable_data();
+  for (std::int64_t o = 0; o < out; ++o) {
+    double sum = op.bias.defined() ? double{op.bias.data()[static_cast<std::size_t>(o)]} : 0.0;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(in); ++i) {
+      const double factor = double{norm.scale.data()[i]} /
+                            std::sqrt(double{norm.variance.data()[i]} + double{norm.epsilon});
+      float& weight = values[static_cast<std::size_t>(o * in) + i];
+      sum += double{weight} * (double{norm.shift.data()[i]} - double{norm.mean.data()[i]} * factor);
+      weight = static_cast<float>(double{weight} * factor);
+    }
+    bias.mutable_data()[static_cast<std::size_t>(o)] = static_cast<float>(sum);
+  }
+  op.weights = weights;
+  op.bias = bias;
+}
+
 class Fuser {
  public:
-  explicit Fuser(PlanSegment& segment) : segment_(segment) {
+  Fuser(PlanSegment& segment, std::vector<Shape>& shapes) : segment_(segment), shapes_(shapes) {
     for (const PlanOp& op : segment.ops)
       for (const PlanValue src : op.srcs) ++num_readers_[src];
     ++num_readers_[segment.dst];
@@ -78,6 +101,10 @@ class Fuser {
  private:
   bool fuse_one(const PlanOp& op) {
     switch (op.kind) {
+      case PlanOpKind::kPool:
+        return move_batch_norm_behind(op);
+      case PlanOpKind::kLinear:
+        return fuse_means(op);
       case PlanOpKind::kBatchNorm:
         return fuse_batch_norm(op);
       case PlanOpKind::kActivation:
@@ -114,6 +141,40 @@ class Fuser {
       return false;
     }
     before.dst = op.dst;
+    return true;
+  }
+
+  /// A batch norm without activation whose only reader is this global average pool.
+  bool move_batch_norm_behind(const PlanOp& pool) {
+    if (pool.pool.kind != PoolKind::kAverage || pool.pool.kernel != 0) return false;
+    const auto at = sole_producer(pool.srcs[0]);
+    if (!at || segment_.ops[*at].kind != PlanOpKind::kBatchNorm || has_post(segment_.ops[*at]))
+      return false;
+    PlanOp norm = segment_.ops[*at];
+    segment_.ops.erase(segment_.ops.begin() + static_cast<std::ptrdiff_t>(*at));
+    PlanOp first = pool;
+    first.srcs = std::exchange(norm.srcs, {norm.dst});
+    first.dst = std::exchange(norm.dst, pool.dst);
+    shapes_[static_cast<std::size_t>(first.dst)] = shape_of(pool.dst);
+    segment_.ops.push_back(std::move(first));
+    segment_.ops.push_back(std::move(norm));
+    return true;
+  }
+
+  /// A linear layer that reads one value a channel, flattened, from a batch norm.
+  bool fuse_means(const PlanOp& op) {
+    const auto flatten = sole_producer(op.srcs[0]);
+    if (!flatten || segment_.ops[*flatten].kind != PlanOpKind::kFlatten) return false;
+    const auto at = sole_producer(segment_.ops[*flatten].srcs[0]);
+    if (!at || segment_.ops[*at].kind != PlanOpKind::kBatchNorm || has_post(segment_.ops[*at]))
+      return false;
+    const PlanOp norm = segment_.ops[*at];
+    if (norm.batch_norm.scale.size() != op.linear.weights.dim(1)) return false;
+    PlanOp linear = op;
+    fold_before(norm.batch_norm, linear.linear);
+    segment_.ops[*flatten].srcs = norm.srcs;
+    segment_.ops.erase(segment_.ops.begin() + static_cast<std::ptrdiff_t>(*at));
+    segment_.ops.push_back(std::move(linear));
     return true;
   }
 
@@ -157,12 +218,15 @@ class Fuser {
     return true;
   }
 
+  const Shape& shape_of(PlanValue value) const { return shapes_[static_cast<std::size_t>(value)]; }
+
   PlanSegment& segment_;
+  std::vector<Shape>& shapes_;
   std::map<PlanValue, int> num_readers_;
 };
 
 }  // namespace
 
-void fuse(PlanSegment& segment) { Fuser(segment).run(); }
+void fuse(PlanSegment& segment, std::vector<Shape>& shapes) { Fuser(segment, shapes).run(); }
 
 }  // namespace branchy::detail

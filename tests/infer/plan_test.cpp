@@ -162,6 +162,19 @@ std::vector<GraphCase> graph_cases() {
     const V a = p.flatten(p.convolution(x, convolution(1, {16, 16, 3, 3})));
     return p.activation(p.linear(a, linear(2, 1024, 1030)), kRelu);
   });
+  add("NormBeforeMeans", {1, 24, 5, 6}, 3, [](P& p, V x) {
+    const V means =
+        p.pool(p.batch_norm(x, batch_norm(1, 24)), {.kind = PoolKind::kAverage, .kernel = 0});
+    return p.linear(p.flatten(means), linear(2, 24, 7));
+  });
+  add("NormBeforeMeansAlone", {1, 24, 5, 6}, 2, [](P& p, V x) {
+    return p.pool(p.batch_norm(x, batch_norm(1, 24)), {.kind = PoolKind::kAverage, .kernel = 0});
+  });
+  add("NormReluBeforeMeans", {1, 24, 5, 6}, 4, [](P& p, V x) {
+    const V norm = p.activation(p.batch_norm(x, batch_norm(1, 24)), kRelu);
+    const V means = p.pool(norm, {.kind = PoolKind::kAverage, .kernel = 0});
+    return p.linear(p.flatten(means), linear(2, 24, 7, false));
+  });
   add("FlattenAlone", {1, 16, 6, 6}, 4, [](P& p, V x) {
     const V a = p.flatten(p.convolution(x, convolution(1, {20, 16, 3, 3})));
     return p.activation(p.batch_norm(a, batch_norm(3, 720)), kSigmoid);
