@@ -71,8 +71,8 @@ Variable InvertedResidual::forward_body(const Variable& src, const Pass& pass) {
   if (pass.mode == Mode::kTrain) return train_body(src);
   const Variable expanded = expansion_.conv->forward(src, pass);
   constexpr std::size_t kFused = 3;  // expansion, its batch norm, depth-wise convolution
-  return body_.forward_from(
-      kFused, norm_depthwise(expanded, *expansion_.norm, *depthwise_.conv, pass), pass);
+  return body_.forward_from(kFused, norm_depthwise(expanded, *expansion_.norm, *depthwise_.conv),
+                            pass);
 }
 
 Variable InvertedResidual::train_body(const Variable& src) {

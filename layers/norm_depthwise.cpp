@@ -14,33 +14,22 @@ bool is_depthwise_3x3(const Conv2dParams& conv) {
          (conv.stride == 1 || conv.stride == 2) && !conv.bias;
 }
 
-Variable norm_depthwise(const Variable& src, BatchNorm2d& norm, Conv2d& conv, const Pass& pass) {
+Variable norm_depthwise(const Variable& src, const BatchNorm2d& norm, const Conv2d& conv) {
   BRANCHY_DCHECK(is_depthwise_3x3(conv.params()));
   static_cast<void>(conv.output_shape(norm.output_shape(src.shape())));
   const OwnedWork own(conv.name(), "norm_depthwise");
   const kernels::BatchNormParams norm_params = norm.kernel_params();
   const kernels::DepthwiseParams conv_params{conv.weight().value(), conv.params().stride};
-  Tensor dst;
-  kernels::BatchNormStatistics statistics;
-  if (pass.mode == Mode::kTrain) {
-    auto result = kernels::norm_depthwise(src.value(), norm_params, conv_params);
-    dst = std::move(result.dst);
-    statistics = std::move(result.statistics);
-    norm.update_running_statistics(statistics, src.shape());
-  } else {
-    statistics = norm.running_statistics();
-    dst = kernels::norm_depthwise_with(src.value(), norm_params, conv_params, statistics);
-  }
-  const auto of =
-      pass.mode == Mode::kTrain ? kernels::StatisticsOf::kSource : kernels::StatisticsOf::kConstant;
+  const kernels::BatchNormStatistics statistics = norm.running_statistics();
+  Tensor dst = kernels::norm_depthwise(src.value(), norm_params, conv_params, statistics);
   // The rules of both operations, one behind the other: Ioffe, Szegedy 2015, section 3, and the
   // transposed convolution.
   return record("norm_depthwise", std::move(dst), {src, norm.weight(), norm.bias(), conv.weight()},
-                [src_value = src.value(), norm_params, conv_params, statistics, of](
+                [src_value = src.value(), norm_params, conv_params, statistics](
                     const Tensor& diff_dst, Wanted) mutable {
                   auto diffs =
                       kernels::norm_depthwise_backward(diff_dst, std::exchange(src_value, Tensor()),
-                                                       norm_params, conv_params, statistics, of);
+                                                       norm_params, conv_params, statistics);
                   return std::vector<Tensor>{std::move(diffs.src), std::move(diffs.scale),
                                              std::move(diffs.shift), std::move(diffs.weights)};
                 });

@@ -177,6 +177,7 @@ Tensor Convolution::forward(const Tensor& src, const Tensor& weights, const Tens
                       {DNNL_ARG_DST, memory_of(dst)}};
   if (m.spec.bias) arguments.emplace(DNNL_ARG_BIAS, memory_of(m.bias_desc, bias.data().data()));
   execute(m.forward.primitive, arguments, m.forward.scratchpad);
+  m.packed_forward->release();
   return dst;
 }
 
@@ -193,6 +194,7 @@ Tensor Convolution::backward_data(const Tensor& diff_dst, const Tensor& weights)
                       {DNNL_ARG_WEIGHTS, memory_of(m.packed_data->desc(), packed)},
                       {DNNL_ARG_DIFF_SRC, memory_of(diff_src)}};
   execute(m.data.primitive, arguments, m.data.scratchpad);
+  m.packed_data->release();
   return diff_src;
 }
 

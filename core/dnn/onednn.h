@@ -68,6 +68,9 @@ class PackedWeights {
   PackedWeights(const dnnl::memory::desc& plain, const dnnl::memory::desc& packed);
   /// The packed values of row-major `weights`.
   const float* get(const Tensor& weights);
+  /// Gives the copy's memory back. Training changes weights every step, so that the next call packs
+  /// them anyway; kept, the two copies that a convolution needs would triple its weights.
+  void release();
   [[nodiscard]] const dnnl::memory::desc& desc() const { return packed_; }
 
  private:

@@ -119,6 +119,11 @@ const float* PackedWeights::get(const Tensor& weights) {
   return buffer_.floats();
 }
 
+void PackedWeights::release() {
+  buffer_ = Buffer();
+  version_ = 0;
+}
+
 std::int64_t layout_num_floats(const Layout& layout) {
   return static_cast<std::int64_t>(layout.desc().get_size() / sizeof(float));
 }

@@ -20,38 +20,8 @@ Shape shape_of(const ChannelBlocks& images) {
 
 }  // namespace
 
-NormDepthwiseResult norm_depthwise(const Tensor& src, const BatchNormParams& norm,
-                                   const DepthwiseParams& conv) {
-  const Tensor input = dnn::in_channel_blocks(src);
-  const DepthwisePasses passes(dnn::channel_blocks_of(input), conv);
-  const TimedWork work(StepWork::kDepthwise, passes.amount(1));
-  const ChannelBlocks& images = passes.src();
-  const NormDepthwiseKernels& kernels = norm_depthwise_kernels_for(images.lanes);
-  const Clip clip = clip_of(norm.activation);
-  const NormLine line(images, norm);
-  const PerChannel variance(images);
-  const PerImage parts(images);
-  Tensor dst = dnn::empty_in_channel_blocks(shape_of(passes.dst()), images.lanes);
-  const float* x = TensorAccess::physical(input);
-  float* y = TensorAccess::mutable_physical(dst);
-  const auto statistics = batch_norm_kernels_for(images.lanes).statistics;
-  in_two_passes(
-      images,
-      [&](std::int64_t n, std::int64_t block) {
-        statistics(x + images.offset(n, block), images.pixels(), parts.at(0, n, block),
-                   parts.at(1, n, block));
-      },
-      [&](std::int64_t block) { join_statistics(images, parts, block, norm, line, variance); },
-      [&](std::int64_t n, std::int64_t block) {
-        kernels.forward(x + images.offset(n, block), passes.plane(), line.at(block * images.lanes),
-                        clip, passes.weights_of(block), passes.scratch(),
-                        y + passes.dst().offset(n, block));
-      });
-  return {std::move(dst), {line.mean.first(images.channels), variance.first(images.channels)}};
-}
-
-Tensor norm_depthwise_with(const Tensor& src, const BatchNormParams& norm,
-                           const DepthwiseParams& conv, const BatchNormStatistics& statistics) {
+Tensor norm_depthwise(const Tensor& src, const BatchNormParams& norm, const DepthwiseParams& conv,
+                      const BatchNormStatistics& statistics) {
   const Tensor input = dnn::in_channel_blocks(src);
   const DepthwisePasses passes(dnn::channel_blocks_of(input), conv);
   const TimedWork work(StepWork::kDepthwise, passes.amount(1));
@@ -73,8 +43,7 @@ Tensor norm_depthwise_with(const Tensor& src, const BatchNormParams& norm,
 NormDepthwiseGradients norm_depthwise_backward(const Tensor& diff_dst, Tensor src,
                                                const BatchNormParams& norm,
                                                const DepthwiseParams& conv,
-                                               const BatchNormStatistics& statistics,
-                                               StatisticsOf of) {
+                                               const BatchNormStatistics& statistics) {
   const Tensor input = dnn::in_channel_blocks(std::exchange(src, Tensor()));
   const DepthwisePasses passes(dnn::channel_blocks_of(input), conv);
   const TimedWork work(StepWork::kDepthwise, passes.amount(2));
@@ -97,7 +66,7 @@ NormDepthwiseGradients norm_depthwise_backward(const Tensor& diff_dst, Tensor sr
                        passes.weights_of(block), passes.scratch(), parts.at(0, n, block));
       },
       [&](std::int64_t block) {
-        diffs.join(images, parts, block, line, statistics, norm.epsilon, of);
+        diffs.join(images, parts, block, line, statistics, norm.epsilon, StatisticsOf::kConstant);
       },
       [&](std::int64_t n, std::int64_t block) {
         const std::int64_t at = images.offset(n, block);

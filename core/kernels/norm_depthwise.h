@@ -1,5 +1,5 @@
-// A batch norm with its activation and the depth-wise convolution behind it, for training, as one
-// operation: what lies between the two is computed anew where it is read and never stored.
+// A batch norm of given statistics with its activation and the depth-wise convolution behind it, as
+// one operation: what lies between the two is computed anew where it is read and never stored.
 #pragma once
 
 #include "core/kernels/batch_norm.h"
@@ -15,25 +15,17 @@ struct DepthwiseParams {
 
 /// src [N,C,H,W] -> dst [N,C,H',W'], H' = floor((H - 1) / stride) + 1. The bits do not depend on
 /// the number of threads.
-struct NormDepthwiseResult {
-  Tensor dst;
-  BatchNormStatistics statistics;
-};
-[[nodiscard]] NormDepthwiseResult norm_depthwise(const Tensor& src, const BatchNormParams& norm,
-                                                 const DepthwiseParams& conv);
-/// The same normalised by given statistics.
-[[nodiscard]] Tensor norm_depthwise_with(const Tensor& src, const BatchNormParams& norm,
-                                         const DepthwiseParams& conv,
-                                         const BatchNormStatistics& statistics);
+[[nodiscard]] Tensor norm_depthwise(const Tensor& src, const BatchNormParams& norm,
+                                    const DepthwiseParams& conv,
+                                    const BatchNormStatistics& statistics);
 
 struct NormDepthwiseGradients {
   Tensor src, scale, shift, weights;
 };
-/// Overwrites `src` when nobody else holds it.
+/// The statistics are constants. Overwrites `src` when nobody else holds it.
 [[nodiscard]] NormDepthwiseGradients norm_depthwise_backward(const Tensor& diff_dst, Tensor src,
                                                              const BatchNormParams& norm,
                                                              const DepthwiseParams& conv,
-                                                             const BatchNormStatistics& statistics,
-                                                             StatisticsOf of);
+                                                             const BatchNormStatistics& statistics);
 
 }  // namespace branchy::kernels
