@@ -48,11 +48,13 @@ struct NormDepthwise {
       : norm(norm_params(layer, "+relu6")),
         conv{random_tensor({layer.row.src[1], 1, 3, 3}), layer.row.src[2] / layer.row.dst[2]},
         src(random_blocks(layer.src())),
+        statistics(kernels::batch_norm(src, norm).statistics),
         flops(2.0 * static_cast<double>(layer.row.cost.macs * layer.batch)),
         bytes(bytes_of(src) + sizeof(float) * static_cast<double>(layer.dst().size())) {}
   kernels::BatchNormParams norm;
   kernels::DepthwiseParams conv;
   Tensor src;
+  kernels::BatchNormStatistics statistics;
   double flops, bytes;
 };
 
@@ -60,17 +62,16 @@ void depthwise_forward(benchmark::State& state, const NetworkLayer& layer,
                        const BenchSettings& settings) {
   const NormDepthwise op(layer);
   repeat(state, {.flops = op.flops, .bytes = op.bytes}, settings,
-         [&] { return kernels::norm_depthwise(op.src, op.norm, op.conv); });
+         [&] { return kernels::norm_depthwise(op.src, op.norm, op.conv, op.statistics); });
 }
 
 void depthwise_backward(benchmark::State& state, const NetworkLayer& layer,
                         const BenchSettings& settings) {
   const NormDepthwise op(layer);
-  const auto result = kernels::norm_depthwise(op.src, op.norm, op.conv);
+  const Tensor dst = kernels::norm_depthwise(op.src, op.norm, op.conv, op.statistics);
   const Work work{.flops = 2 * op.flops, .bytes = op.bytes + bytes_of(op.src)};
   repeat(state, work, settings, [&] {
-    return kernels::norm_depthwise_backward(result.dst, op.src, op.norm, op.conv, result.statistics,
-                                            kernels::StatisticsOf::kSource);
+    return kernels::norm_depthwise_backward(dst, op.src, op.norm, op.conv, op.statistics);
   });
 }
 
