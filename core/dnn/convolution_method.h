@@ -26,8 +26,9 @@ enum class ConvolutionPass { kForward, kBackwardData, kBackwardWeights };
 /// Those that can compute it; kDirect is one of them.
 [[nodiscard]] std::vector<ConvolutionMethod> applicable_methods(const ConvolutionSpec& spec);
 
-/// What the environment variable BRANCHY_CONV says (direct, gemm or winograd), for training and
-/// inference alike; nothing when it is not set. Throws ConfigError for another value.
+/// What the environment variable BRANCHY_CONV says (direct, gemm or winograd); nothing when it is
+/// not set. kGemm is for training alone: a plan promises to repeat its bits, and those of oneDNN's
+/// matrix product depend on where in memory the values lie. Throws ConfigError for another value.
 [[nodiscard]] std::optional<ConvolutionMethod> forced_convolution_method();
 
 /// The method for a convolution of training that is made now: the forced one where it applies, else

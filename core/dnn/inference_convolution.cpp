@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include "core/conv_geometry.h"
-#include "core/dnn/convolution_method.h"
 #include "core/dnn/inference_impl.h"
 
 namespace branchy::dnn {
@@ -39,15 +38,11 @@ void fill(InferencePrimitive::Impl& impl, dnnl::algorithm algorithm, const Shape
   const Dims dims = weights_dims(weights.plain().shape(), op);
   const Desc any_weights(dims, kFloat, Tag::any);
   const Desc bias = op.bias.defined() ? plain_desc(op.bias.shape()) : Desc();
-  // oneDNN takes its matrix product for row-major images; else it is asked what it likes.
-  const bool plain =
-      forced_convolution_method() == ConvolutionMethod::kGemm && op.groups == 1 && !op.transposed;
-  const auto image = plain ? plain_desc : any_desc;
   const Dims strides{op.stride, op.stride};
   const Dims padding{op.padding, op.padding};
   const typename Primitive::primitive_desc pd(
-      typename Primitive::desc(dnnl::prop_kind::forward_inference, algorithm, image(src),
-                               any_weights, bias, image(dst), strides, padding, padding),
+      typename Primitive::desc(dnnl::prop_kind::forward_inference, algorithm, any_desc(src),
+                               any_weights, bias, any_desc(dst), strides, padding, padding),
       inference_attr(post), cpu_engine());
   adopt<Primitive>(impl, pd);
   impl.srcs = {value_of(src, pd.src_desc())};
