@@ -37,6 +37,15 @@ std::vector<std::string> edge_options(const FaultGround& ground, int port, int t
           "--timeout-ms", std::to_string(timeout_ms)};
 }
 
+// Of an edge, which sends a code where it has a codec.
+std::int64_t edge_request_bytes(const FaultGround& ground) {
+  const std::int64_t whole = detail::request_bytes(ground);
+  const std::int64_t code = ground.expected->code_bytes();
+  if (code == 0) return whole;
+  const Tensor& features = ground.recorded.features;
+  return whole - features.size() / features.dim(0) * std::int64_t{sizeof(float)} + code;
+}
+
 // What an edge that has ended made of its images.
 FaultOutcome check_edge(const FaultGround& ground, ChildProgram& edge, const std::string& name) {
   FaultOutcome outcome{.requests = ground.options.edge_images};
@@ -73,7 +82,7 @@ FaultOutcome with_link(const FaultGround& ground, const std::string& name, int t
   const auto edge = start_edge(ground.options.programs, name, ground.options.edge_model,
                                edge_options(ground, link.port(), timeout_ms));
   // Twice as many as can be on their way at once, so that some are answered before.
-  const std::int64_t some = 8 * detail::request_bytes(ground);
+  const std::int64_t some = 8 * edge_request_bytes(ground);
   const bool at_work =
       await([&] { return link.stats().up_bytes > some || !edge->running(); }) && edge->running();
   if (disturb) disturb(cloud, link);
@@ -135,7 +144,7 @@ FaultOutcome black_hole(const FaultGround& ground) {
 
 FaultOutcome reset(const FaultGround& ground) {
   return with_link(ground, "reset", 5'000, nullptr,
-                   detail::resets_in_every_phase(detail::request_bytes(ground)));
+                   detail::resets_in_every_phase(edge_request_bytes(ground)));
 }
 
 FaultOutcome tampered(const FaultGround& ground) {

@@ -67,7 +67,11 @@ ExpectedAnswers::ExpectedAnswers(const ServedModel& edge, const ServedModel& clo
     };
     while (front.has_next()) take(front.next_exit());
     Tensor feature = front.feature();
-    if (encoder) feature = decoder->decode(encoder->encode(feature));
+    if (encoder) {
+      const std::vector<std::byte> code = encoder->encode(feature);
+      code_bytes_ = std::max(code_bytes_, std::ssize(code));
+      feature = decoder->decode(code);
+    }
     back.start_after(cloud.cut_blocks, feature);
     while (back.has_next()) take(back.next_exit());
     predictions_.push_back(std::move(image));

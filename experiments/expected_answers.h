@@ -37,6 +37,8 @@ class ExpectedAnswers {
   [[nodiscard]] float middle_threshold() const;
   void set_threshold(float threshold) { threshold_ = threshold; }
   [[nodiscard]] float threshold() const { return threshold_; }
+  /// Of the largest code that a feature became; 0 without a codec.
+  [[nodiscard]] std::int64_t code_bytes() const { return code_bytes_; }
   /// Of images that need the cloud.
   [[nodiscard]] std::int64_t num_offloaded() const;
 
@@ -50,7 +52,7 @@ class ExpectedAnswers {
   [[nodiscard]] bool on_the_threshold(const std::vector<Prediction>& image) const;
 
   std::vector<std::vector<Prediction>> predictions_;  ///< [image][exit - 1]
-  std::int64_t num_edge_exits_;
+  std::int64_t num_edge_exits_, code_bytes_ = 0;
   float threshold_;
 };
 
