@@ -44,8 +44,8 @@ struct PanelProductLanes {
   static Lanes load(const std::uint16_t* halves) {
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
     if constexpr (kLanes == 16 && kSet == InstructionSet::kAvx512)
-      return reinterpret_cast<Lanes>(
-          _mm512_maskz_cvtph_ps(0xFFFF, _mm256_load_si256(reinterpret_cast<const __m256i*>(halves))));
+      return reinterpret_cast<Lanes>(_mm512_maskz_cvtph_ps(
+          0xFFFF, _mm256_load_si256(reinterpret_cast<const __m256i*>(halves))));
     if constexpr (kLanes == 8 && kSet != InstructionSet::kPortable)
       return reinterpret_cast<Lanes>(
           _mm256_cvtph_ps(_mm_load_si128(reinterpret_cast<const __m128i*>(halves))));
@@ -72,16 +72,18 @@ struct PanelProductLanes {
     }
   }
 
-  /// `kDense`: rows lie next to one another, whatever row_stride says.
-  template <int kVectors, int kRows, bool kDense, typename Weight>
+  /// `kDense`: rows lie next to one another, whatever row_stride says. `kAdd` is no argument, and
+  /// loops over sums are unrolled, lest the sums begin in memory.
+  template <int kVectors, int kRows, bool kDense, bool kAdd, typename Weight>
   static void tile(const PanelSource& src, const Weight* panel, std::int64_t depth,
-                   const PanelResult& dst, bool add_to_dst) {
+                   const PanelResult& dst) {
     const std::int64_t row_stride = kDense ? kLanes : src.row_stride;
-    Lanes sums[kRows][kVectors] = {};
-    if (add_to_dst)
-      for (int r = 0; r < kRows; ++r)
-        for (int v = 0; v < kVectors; ++v)
-          sums[r][v] = load(dst.values + r * dst.row_stride + v * dst.vector_stride);
+    Lanes sums[kRows][kVectors];
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v)
+        sums[r][v] = kAdd ? load(dst.values + r * dst.row_stride + v * dst.vector_stride) : Lanes{};
     const float* x = src.values;
     for (; depth >= kLanes; depth -= kLanes) {
       add<kVectors, kRows, kLanes>(x, row_stride, panel, sums);
@@ -93,7 +95,9 @@ struct PanelProductLanes {
       ++x;
       panel += kVectors * kLanes;
     }
+#pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 2
       for (int v = 0; v < kVectors; ++v)
         *reinterpret_cast<Lanes*>(dst.values + r * dst.row_stride + v * dst.vector_stride) =
             sums[r][v];
@@ -102,12 +106,21 @@ struct PanelProductLanes {
   /// dst = (add_to_dst ? dst : 0) + src panel, for any number of rows. The sums of eight rows by
   /// two vectors fit into the 32 registers of AVX-512, of four rows by two into the 16 of AVX2.
   template <int kVectors, bool kDense, typename Weight>
-  static void product(PanelSource src, std::int64_t rows, const Weight* panel, std::int64_t depth,
-                      PanelResult dst, bool add_to_dst) {
+  static void product(const PanelSource& src, std::int64_t rows, const Weight* panel,
+                      std::int64_t depth, const PanelResult& dst, bool add_to_dst) {
+    if (add_to_dst)
+      tiles<kVectors, kDense, true>(src, rows, panel, depth, dst);
+    else
+      tiles<kVectors, kDense, false>(src, rows, panel, depth, dst);
+  }
+
+  template <int kVectors, bool kDense, bool kAdd, typename Weight>
+  static void tiles(PanelSource src, std::int64_t rows, const Weight* panel, std::int64_t depth,
+                    PanelResult dst) {
     constexpr int kMostRows = kSet == InstructionSet::kAvx512 ? 8 : 4;
     const auto next = [&]<int kRows>() {
       for (; rows >= kRows; rows -= kRows) {
-        tile<kVectors, kRows, kDense>(src, panel, depth, dst, add_to_dst);
+        tile<kVectors, kRows, kDense, kAdd>(src, panel, depth, dst);
         src.values += kRows * (kDense ? kLanes : src.row_stride);
         dst.values += kRows * dst.row_stride;
       }
