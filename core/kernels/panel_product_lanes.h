@@ -15,10 +15,6 @@ namespace branchy::kernels {
 
 namespace {  // every including file is compiled for other CPUs and must keep its own copies
 
-/// What a file is compiled for. Macros do not tell: GCC reads them before it comes to the pragma
-/// that sets the target.
-enum class InstructionSet { kPortable, kAvx2, kAvx512 };
-
 /// Element (row, k) at values[row * row_stride + k / lanes * block_stride + k % lanes].
 struct PanelSource {
   const float* values;
@@ -44,8 +40,8 @@ struct PanelProductLanes {
   static Lanes load(const std::uint16_t* halves) {
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
     if constexpr (kLanes == 16 && kSet == InstructionSet::kAvx512)
-      return reinterpret_cast<Lanes>(
-          _mm512_maskz_cvtph_ps(0xFFFF, _mm256_load_si256(reinterpret_cast<const __m256i*>(halves))));
+      return reinterpret_cast<Lanes>(_mm512_maskz_cvtph_ps(
+          0xFFFF, _mm256_load_si256(reinterpret_cast<const __m256i*>(halves))));
     if constexpr (kLanes == 8 && kSet != InstructionSet::kPortable)
       return reinterpret_cast<Lanes>(
           _mm256_cvtph_ps(_mm_load_si128(reinterpret_cast<const __m128i*>(halves))));
