@@ -6,6 +6,8 @@
 #include <optional>
 #include <utility>
 
+#include "core/dnn/inference_linear.h"
+
 namespace branchy::detail {
 
 namespace {
@@ -90,10 +92,11 @@ class Fuser {
       if (fuse_one(op)) continue;
       segment_.ops.push_back(std::move(op));
     }
+    if (segment_.is_exit) fuse_head();
     for (PlanOp& op : segment_.ops) {
       if (op.kind == PlanOpKind::kConvolution)
         op.weights = std::make_shared<dnn::PackedTensor>(op.convolution.weights);
-      if (op.kind == PlanOpKind::kLinear)
+      if (op.kind == PlanOpKind::kLinear || op.kind == PlanOpKind::kExitHead)
         op.weights = std::make_shared<dnn::PackedTensor>(op.linear.weights);
     }
   }
@@ -176,6 +179,27 @@ class Fuser {
     segment_.ops.erase(segment_.ops.begin() + static_cast<std::ptrdiff_t>(*at));
     segment_.ops.push_back(std::move(linear));
     return true;
+  }
+
+  /// The pooling and the linear layer that end an exit, when the weights stay in the cache: larger
+  /// ones have a kernel of their own.
+  void fuse_head() {
+    auto& ops = segment_.ops;
+    const auto last = sole_producer(segment_.dst);
+    if (!last || ops[*last].kind != PlanOpKind::kLinear || has_post(ops[*last]) ||
+        ops[*last].linear.weights.size() > dnn::kCachedLinearWeights)
+      return;
+    const auto flatten = sole_producer(ops[*last].srcs[0]);
+    if (!flatten || ops[*flatten].kind != PlanOpKind::kFlatten) return;
+    const auto pool = sole_producer(ops[*flatten].srcs[0]);
+    if (!pool || ops[*pool].kind != PlanOpKind::kPool) return;
+    PlanOp head = ops[*last];
+    head.kind = PlanOpKind::kExitHead;
+    head.pool = ops[*pool].pool;
+    head.srcs = ops[*pool].srcs;
+    for (const std::size_t index : {*last, *flatten, *pool})  // each lies before the one it feeds
+      ops.erase(ops.begin() + static_cast<std::ptrdiff_t>(index));
+    ops.push_back(std::move(head));
   }
 
   bool fuse_activation(const PlanOp& op) {

@@ -20,10 +20,12 @@ enum class PlanOpKind {
   kFlatten,
   kAdd,
   kConcat,
-  kScaleChannels
+  kScaleChannels,
+  kExitHead  ///< what fusion makes of the pooling and the linear layer that end an exit
 };
 
-/// One operation. Only the parameter of its kind is meaningful.
+/// One operation. Only the parameter of its kind is meaningful; an exit's head has `pool` and
+/// `linear`.
 struct PlanOp {
   PlanOpKind kind = PlanOpKind::kFlatten;
   std::vector<PlanValue> srcs;

@@ -5,6 +5,7 @@
 
 #include "core/dnn/inference_convolution.h"
 #include "core/dnn/inference_elementwise.h"
+#include "core/dnn/inference_exit_head.h"
 #include "core/dnn/inference_layout.h"
 #include "core/dnn/inference_linear.h"
 #include "core/dnn/inference_pooling.h"
@@ -166,6 +167,8 @@ class Compiler {
         return dnn::make_inference_add(src, shape_of(op.srcs[1]), op.post);
       case PlanOpKind::kScaleChannels:
         return dnn::make_inference_scale_channels(src, shape_of(op.srcs[1]));
+      case PlanOpKind::kExitHead:
+        return dnn::make_inference_exit_head(src, op.pool, *op.weights, op.linear.bias);
       default:
         break;
     }

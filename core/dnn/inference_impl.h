@@ -16,7 +16,7 @@
 namespace branchy::dnn {
 
 /// How own kernels lay out weights.
-enum class OwnForm { kWinograd8, kWinograd16, kPanels, kHalfPanels };
+enum class OwnForm { kWinograd8, kWinograd16, kPanels, kHalfPanels, kExitHead8, kExitHead16 };
 
 struct PackedTensor::Forms {
   struct Form {

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "core/dnn/convolution_method.h"
+#include "core/dnn/image_blocks.h"
 #include "core/dnn/inference_convolution.h"
 #include "core/dnn/inference_impl.h"
 #include "core/kernels/inference_winograd.h"
@@ -11,7 +12,6 @@ namespace branchy::dnn {
 
 namespace {
 
-using kernels::ImageStrides;
 using kernels::InferenceWinograd;
 
 // Transformed weights up to this many stay in the cache from request to request (4 MB).
@@ -20,29 +20,14 @@ constexpr std::int64_t kCachedWeights = 1 << 20;
 // and 4x4 pixels.
 constexpr std::int64_t kManyTiles = 16;
 
-struct BlockedImages {
-  std::int64_t lanes;
-  ImageStrides strides;
-};
-
-/// Nothing for layouts without whole blocks of channels.
-std::optional<BlockedImages> blocks_of(const ValueLayout& value) {
-  if (value.layout == nullptr) return std::nullopt;
-  using Tag = dnnl::memory::format_tag;
-  const Shape& s = value.shape;
-  const auto is = [&](Tag tag) {
-    return value.layout->desc() ==
-           dnnl::memory::desc(to_dims(s), dnnl::memory::data_type::f32, tag);
-  };
-  if (is(Tag::nhwc)) {
-    const std::int64_t lanes = kernels::inference_lanes();
-    if (s[1] % lanes != 0) return std::nullopt;
-    return BlockedImages{lanes, {s[1] * s[2] * s[3], s[1] * s[3], s[1], lanes}};
-  }
-  for (const auto& [tag, lanes] : {std::pair{Tag::nChw16c, 16L}, std::pair{Tag::nChw8c, 8L}})
-    if (is(tag) && s[1] % lanes == 0)
-      return BlockedImages{lanes, {s[1] * s[2] * s[3], s[3] * lanes, lanes, s[2] * s[3] * lanes}};
-  return std::nullopt;
+/// Nothing for layouts without whole blocks of channels; those that lie by pixel must fill the
+/// CPU's vectors.
+std::optional<ImageBlocks> blocks_of(const ValueLayout& images) {
+  const auto blocks = image_blocks(images);
+  if (!blocks || images.shape[1] % blocks->lanes != 0) return std::nullopt;
+  const bool by_pixel = blocks->strides.block == blocks->lanes;
+  if (by_pixel && blocks->lanes != kernels::inference_lanes()) return std::nullopt;
+  return blocks;
 }
 
 const float* transformed(InferencePrimitive::Impl& impl, PackedTensor& weights,

@@ -7,7 +7,8 @@
 namespace branchy::kernels {
 
 const BatchNormKernels& batch_norm_avx512(std::int64_t lanes) {
-  return lanes == 16 ? BatchNormLanes<16>::kKernels : BatchNormLanes<8>::kKernels;
+  constexpr auto kSet = InstructionSet::kAvx512;
+  return lanes == 16 ? BatchNormLanes<16, kSet>::kKernels : BatchNormLanes<8, kSet>::kKernels;
 }
 
 }  // namespace branchy::kernels

@@ -13,7 +13,7 @@ namespace branchy::kernels {
 
 namespace {  // every including file is compiled for other CPUs and must keep its own copies
 
-template <int kLanes>
+template <int kLanes, InstructionSet kSet>
 struct BatchNormLanes {
   using Lanes = typename VectorOf<kLanes>::Type;
 
@@ -69,18 +69,9 @@ struct BatchNormLanes {
   }
 
   /// Writes past the caches: a line that is overwritten whole need not be read first, and does not
-  /// drive out what is still wanted.
+  /// drive out what is still wanted. By 16 bytes, as fast as by 32.
   static void stream(float* dst, const Lanes& values) {
-#if defined(__AVX512F__)
-    if constexpr (kLanes == 16) {
-      _mm512_stream_ps(dst, reinterpret_cast<const __m512&>(values));
-      return;
-    }
-#endif
-#if defined(__AVX__)
-    for (int i = 0; i < kLanes; i += 8)
-      _mm256_stream_ps(dst + i, reinterpret_cast<const __m256*>(&values)[i / 8]);
-#elif defined(__x86_64__)
+#if defined(__x86_64__)
     for (int i = 0; i < kLanes; i += 4)
       _mm_stream_ps(dst + i, reinterpret_cast<const __m128*>(&values)[i / 4]);
 #else
@@ -88,9 +79,11 @@ struct BatchNormLanes {
 #endif
   }
 
+  /// In blocks of 8 lanes, streaming saves 4 % of a training step of MobileNetV2; with AVX-512 and
+  /// blocks of 16 it costs 2 to 4 %.
   template <bool kStream>
   static void put(float* dst, std::int64_t pixel, const Lanes& values) {
-    if constexpr (kStream)
+    if constexpr (kStream && kSet != InstructionSet::kAvx512)
       stream(dst + pixel * kLanes, values);
     else
       at(dst, pixel) = values;

@@ -17,7 +17,8 @@ namespace branchy::kernels {
 
 [[nodiscard]] Clip clip_of(const std::optional<ActivationKind>& activation);
 
-/// A result of this many floats is in no cache when its consumer comes: it is written past them.
+/// A result of this many floats is in no cache when its consumer comes: it is written past them
+/// where that is faster.
 inline constexpr std::int64_t kStreamFrom = 1'000'000;
 
 /// One value a channel, padded with zeros to whole blocks.

@@ -4,7 +4,8 @@
 namespace branchy::kernels {
 
 const BatchNormKernels& batch_norm_portable(std::int64_t lanes) {
-  return lanes == 16 ? BatchNormLanes<16>::kKernels : BatchNormLanes<8>::kKernels;
+  constexpr auto kSet = InstructionSet::kPortable;
+  return lanes == 16 ? BatchNormLanes<16, kSet>::kKernels : BatchNormLanes<8, kSet>::kKernels;
 }
 
 }  // namespace branchy::kernels

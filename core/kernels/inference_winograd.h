@@ -6,14 +6,9 @@
 
 #include "core/buffer_pool.h"
 #include "core/kernels/batch_norm_kernels.h"
+#include "core/kernels/image_strides.h"
 
 namespace branchy::kernels {
-
-/// Where the value of image n, row y, pixel x and channel c lies: n image + y row + x pixel +
-/// c / lanes block + c % lanes, in floats. All are multiples of the lanes.
-struct ImageStrides {
-  std::int64_t image = 0, row = 0, pixel = 0, block = 0;
-};
 
 /// A 3x3 convolution with stride 1 and padding 1; numbers of channels are multiples of the lanes.
 struct InferenceWinograd {

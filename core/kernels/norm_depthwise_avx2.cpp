@@ -7,7 +7,9 @@
 namespace branchy::kernels {
 
 const NormDepthwiseKernels& norm_depthwise_avx2(std::int64_t lanes) {
-  return lanes == 16 ? NormDepthwiseLanes<16>::kKernels : NormDepthwiseLanes<8>::kKernels;
+  constexpr auto kSet = InstructionSet::kAvx2;
+  return lanes == 16 ? NormDepthwiseLanes<16, kSet>::kKernels
+                     : NormDepthwiseLanes<8, kSet>::kKernels;
 }
 
 }  // namespace branchy::kernels

@@ -7,7 +7,9 @@
 namespace branchy::kernels {
 
 const NormDepthwiseKernels& norm_depthwise_avx512(std::int64_t lanes) {
-  return lanes == 16 ? NormDepthwiseLanes<16>::kKernels : NormDepthwiseLanes<8>::kKernels;
+  constexpr auto kSet = InstructionSet::kAvx512;
+  return lanes == 16 ? NormDepthwiseLanes<16, kSet>::kKernels
+                     : NormDepthwiseLanes<8, kSet>::kKernels;
 }
 
 }  // namespace branchy::kernels

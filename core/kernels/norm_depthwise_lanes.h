@@ -9,9 +9,9 @@ namespace branchy::kernels {
 
 namespace {  // every including file is compiled for other CPUs and must keep its own copies
 
-template <int kLanes>
+template <int kLanes, InstructionSet kSet>
 struct NormDepthwiseLanes {
-  using Base = BatchNormLanes<kLanes>;
+  using Base = BatchNormLanes<kLanes, kSet>;
   using Lanes = typename Base::Lanes;
 
   static const Lanes& at(const float* values, std::int64_t i) { return Base::at(values, i); }

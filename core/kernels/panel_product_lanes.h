@@ -15,10 +15,6 @@ namespace branchy::kernels {
 
 namespace {  // every including file is compiled for other CPUs and must keep its own copies
 
-/// What a file is compiled for. Macros do not tell: GCC reads them before it comes to the pragma
-/// that sets the target.
-enum class InstructionSet { kPortable, kAvx2, kAvx512 };
-
 /// Element (row, k) at values[row * row_stride + k / lanes * block_stride + k % lanes].
 struct PanelSource {
   const float* values;

@@ -24,26 +24,31 @@ float softmax_entropy(std::span<const float> logits, float power) {
   return entropy > 1.0F ? 1.0F : entropy;
 }
 
-float second_largest(std::span<const float> logits, std::size_t largest) {
-  float second = -INFINITY;
-  for (std::size_t i = 0; i < logits.size(); ++i)
-    if (i != largest) second = std::max(second, logits[i]);
-  return second;
-}
-
 }  // namespace
 
 ExitView make_exit_view(std::int64_t exit, std::span<const float> logits, float temperature,
                         std::span<float> scaled) {
   BRANCHY_DCHECK(scaled.size() == logits.size());
   ExitView view{.logits = scaled, .prediction = predict(exit, logits, temperature)};
-  for (std::size_t i = 0; i < logits.size(); ++i) scaled[i] = logits[i] / temperature;
-  if (!std::isfinite(view.prediction.confidence)) return view;
-  view.entropy = softmax_entropy(scaled, 1.0F);
-  // The second probability is the first times exp of the difference of their logits.
   const auto label = static_cast<std::size_t>(view.prediction.label);
-  const float behind = second_largest(logits, label) - logits[label];
-  view.margin = view.prediction.confidence * (1.0F - std::exp(behind / temperature));
+  // With z = logits / temperature and e = exp(z - z[label]): p = e / sum(e), and
+  // -sum(p ln p) = ln(sum(e)) - sum(e (z - z[label])) / sum(e).
+  float sum = 0, product = 0, second = 0;
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    scaled[i] = logits[i] / temperature;
+    const float z = (logits[i] - logits[label]) / temperature;
+    const float e = std::exp(z);
+    sum += e;
+    if (e != 0.0F) product += e * z;  // 0 ln 0 counts as 0
+    if (i != label) second = std::max(second, e);
+  }
+  if (!std::isfinite(view.prediction.confidence)) return view;
+  view.margin = view.prediction.confidence * (1.0F - second);
+  view.entropy = 0;
+  if (logits.size() < 2) return view;
+  const float entropy =
+      (std::log(sum) - product / sum) / std::log(static_cast<float>(logits.size()));
+  view.entropy = std::min(entropy, 1.0F);  // rounding must not lift equal probabilities above 1
   return view;
 }
 

@@ -246,6 +246,32 @@ TEST(Plan, ResidualSumOfResNet44CostsNoStepOfItsOwn) {
   }
 }
 
+TEST(Plan, AnExitEndsInOneStepForPoolingAndLinearLayer) {
+  for (const NetworkConfig& config :
+       {NetworkConfig{"resnet44", 10, 2, {}}, NetworkConfig{"alexnet", 10, 2, {}},
+        NetworkConfig{"mobilenet_v2", 17, 5, {{"input", "96"}, {"width", "0.5"}}}}) {
+    const auto network = test::lived_in_network(config);
+    // All exits but AlexNet's final one, which has linear layers alone.
+    const std::int64_t exits = config.name == "alexnet" ? 2 : network->num_exits();
+    const auto plan = Plan::lower(*network, network->whole());
+    const auto program = plan->program(1);
+    std::int64_t heads = 0;
+    for (std::size_t i = 0; i < plan->graph().segments.size(); ++i) {
+      const auto& segment = plan->graph().segments[i];
+      if (!segment.is_exit || segment.number > exits) continue;
+      const auto& last = program->steps[program->segment_steps[i].second - 1];
+      EXPECT_EQ(last.primitive.implementation(), "own:exit_head")
+          << config.name << " exit " << segment.number;
+      for (const auto& op : segment.ops) {
+        EXPECT_NE(op.kind, detail::PlanOpKind::kPool);
+        EXPECT_NE(op.kind, detail::PlanOpKind::kLinear);
+      }
+      ++heads;
+    }
+    EXPECT_EQ(heads, exits);
+  }
+}
+
 TEST(Plan, KeepsItsWeightsWhenTheNetworkChanges) {
   const auto network = test::lived_in_network(2);
   const auto plan = Plan::lower(*network, network->whole());
