@@ -1,4 +1,4 @@
-// The sum of two variables, optionally followed by ReLU in the same pass.
+// The sum of two variables.
 #pragma once
 
 #include "core/variable.h"
@@ -7,7 +7,5 @@ namespace branchy {
 
 /// a + b, equal shapes.
 [[nodiscard]] Variable add(const Variable& a, const Variable& b);
-/// max(a + b, 0), equal shapes: the end of a residual block.
-[[nodiscard]] Variable add_relu(const Variable& a, const Variable& b);
 
 }  // namespace branchy

@@ -3,7 +3,7 @@
 #include <fmt/core.h>
 
 #include "core/error.h"
-#include "layers/add.h"
+#include "layers/norm_add.h"
 
 namespace branchy {
 
@@ -46,8 +46,7 @@ Shape ResidualBlock::output_shape(const Shape& src) const {
 
 Variable ResidualBlock::do_forward(const Variable& src, const Pass& pass) {
   const Variable inner = bn1_.forward(conv1_.forward(src, pass), pass);
-  const Variable residual = bn2_.forward(conv2_.forward(inner, pass), pass);
-  return add_relu(residual, shortcut(src, pass));
+  return norm_add_relu(conv2_.forward(inner, pass), bn2_, shortcut(src, pass), pass);
 }
 
 Variable ResidualBlock::shortcut(const Variable& src, const Pass& pass) {

@@ -26,6 +26,14 @@ struct BatchNormKernels {
   /// The same, written past the caches.
   void (*normalize_streamed)(const float* src, std::int64_t pixels, const BatchNormLine& line,
                              Clip clip, float* dst);
+  /// dst = clip(y + other).
+  void (*normalize_add)(const float* src, const float* other, std::int64_t pixels,
+                        const BatchNormLine& line, Clip clip, float* dst);
+  /// With g = diff where dst is positive, else 0: g into `passed`, which may be diff, and the sums of
+  /// g and of g (src - mean).
+  void (*reduce_positive)(const float* src, const float* diff, const float* dst,
+                          std::int64_t pixels, const float* mean, float* passed, float* sum_diff,
+                          float* sum_product);
   /// With g = diff where the clipping let y pass, else 0: the sums of g and of g (src - mean).
   void (*reduce)(const float* src, const float* diff, std::int64_t pixels,
                  const BatchNormLine& line, Clip clip, float* sum_diff, float* sum_product);

@@ -141,6 +141,38 @@ struct BatchNormLanes {
     at(sum_product, 0) = (products[0] + products[1]) + (products[2] + products[3]);
   }
 
+  static void normalize_add(const float* src, const float* other, std::int64_t pixels,
+                            const BatchNormLine& line, Clip clip, float* dst) {
+    const Lanes center = at(line.mean, 0);
+    const Lanes a = at(line.scale, 0);
+    const Lanes b = at(line.shift, 0);
+    const Lanes low = clip.low - Lanes{};
+    const Lanes high = clip.high - Lanes{};
+    for (std::int64_t p = 0; p < pixels; ++p) {
+      Lanes y = (at(src, p) - center) * a + b + at(other, p);
+      y = y < low ? low : y;  // in this order, so that a NaN stays one
+      at(dst, p) = y > high ? high : y;
+    }
+  }
+
+  static void reduce_positive(const float* src, const float* diff, const float* dst,
+                              std::int64_t pixels, const float* mean, float* passed,
+                              float* sum_diff, float* sum_product) {
+    const Lanes center = at(mean, 0);
+    Lanes diffs[4] = {};
+    Lanes products[4] = {};
+    for (std::int64_t p = 0; p < pixels; p += 4)
+      for (std::int64_t i = 0; i < 4 && p + i < pixels; ++i) {
+        const auto positive = at(dst, p + i) > Lanes{};
+        const Lanes g = positive ? at(diff, p + i) : Lanes{};
+        at(passed, p + i) = g;
+        diffs[i] += g;
+        products[i] += g * (at(src, p + i) - center);
+      }
+    at(sum_diff, 0) = (diffs[0] + diffs[1]) + (diffs[2] + diffs[3]);
+    at(sum_product, 0) = (products[0] + products[1]) + (products[2] + products[3]);
+  }
+
   static void differentiate(const float* src, const float* diff, std::int64_t pixels,
                             const BatchNormLine& line, Clip clip, const float* by_src,
                             const float* by_one, float* diff_src) {
@@ -158,7 +190,8 @@ struct BatchNormLanes {
     }
   }
 
-  static constexpr BatchNormKernels kKernels{statistics, normalize<false>, normalize<true>, reduce,
+  static constexpr BatchNormKernels kKernels{statistics,    normalize<false>, normalize<true>,
+                                             normalize_add, reduce_positive,  reduce,
                                              differentiate};
 };
 

@@ -21,15 +21,6 @@ BRANCHY_SIMD_CLONES void add_range(const float* a, const float* b, float* dst, s
   for (std::int64_t i = begin; i < end; ++i) dst[i] = a[i] + b[i];
 }
 
-BRANCHY_SIMD_CLONES void add_relu_range(const float* a, const float* b, float* dst,
-                                        std::int64_t begin, std::int64_t end) {
-#pragma omp simd
-  for (std::int64_t i = begin; i < end; ++i) {
-    const float sum = a[i] + b[i];
-    dst[i] = sum > 0.0F ? sum : 0.0F;
-  }
-}
-
 BRANCHY_SIMD_CLONES void multiply_range(const float* a, const float* b, float* dst,
                                         std::int64_t begin, std::int64_t end) {
 #pragma omp simd
@@ -72,10 +63,6 @@ Tensor binary(const char* place, BinaryRange range, const Tensor& a, const Tenso
 }  // namespace
 
 Tensor add(const Tensor& a, const Tensor& b) { return binary("add", add_range, a, b); }
-
-Tensor add_relu(const Tensor& a, const Tensor& b) {
-  return binary("add_relu", add_relu_range, a, b);
-}
 
 Tensor multiply(const Tensor& a, const Tensor& b) {
   return binary("multiply", multiply_range, a, b);

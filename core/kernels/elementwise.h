@@ -8,11 +8,9 @@ namespace branchy::kernels {
 
 /// a + b; b is reordered to the layout of a when they differ. Shapes must be equal (ShapeError).
 [[nodiscard]] Tensor add(const Tensor& a, const Tensor& b);
-/// max(a + b, 0) in one pass.
-[[nodiscard]] Tensor add_relu(const Tensor& a, const Tensor& b);
 /// a * b, element by element.
 [[nodiscard]] Tensor multiply(const Tensor& a, const Tensor& b);
-/// diff where dst > 0, else 0: the gradient of both inputs of add_relu, and of ReLU.
+/// diff where dst > 0, else 0: the gradient of ReLU.
 [[nodiscard]] Tensor relu_backward(const Tensor& diff_dst, const Tensor& dst);
 /// sum += diff. Writes into whichever of the two nobody else holds, else into a new tensor.
 void accumulate(Tensor& sum, Tensor diff);

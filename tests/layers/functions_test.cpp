@@ -50,13 +50,6 @@ void expect_numeric_gradients(const std::vector<Tensor>& inputs, const Function&
   }
 }
 
-/// Random values at least 0.1 away from 0.
-Tensor away_from_zero(const Shape& shape, std::uint64_t seed) {
-  Tensor tensor = test::random_tensor(shape, seed);
-  for (float& value : tensor.mutable_data()) value += value < 0.0F ? -0.1F : 0.1F;
-  return tensor;
-}
-
 TEST(Add, SumsAndPassesTheGradientOn) {
   const Shape shape{2, 3, 2, 2};
   const std::vector<Tensor> inputs{test::random_tensor(shape, 1), test::random_tensor(shape, 2)};
@@ -67,19 +60,6 @@ TEST(Add, SumsAndPassesTheGradientOn) {
         static_cast<void>(add(Variable(inputs[0]), Variable(Tensor::zeros(Shape{2, 3}))));
       },
       {"[2,3,2,2]", "[2,3]"});
-}
-
-TEST(AddRelu, CutsTheSumAndItsGradient) {
-  const Shape shape{2, 3, 2, 2};
-  Tensor zeros = Tensor::zeros(shape);
-  expect_numeric_gradients({away_from_zero(shape, 3), zeros},
-                           [](const auto& v) { return add_relu(v[0], v[1]); });
-  const Variable a(Tensor::full(Shape{2}, -1.0F), true);
-  const Variable b(Tensor::full(Shape{2}, 1.0F), true);
-  const Variable sum = add_relu(a, b);
-  EXPECT_EQ(sum.value().data()[0], 0.0F);
-  sum.backward(Tensor::full(Shape{2}, 1.0F));
-  EXPECT_EQ(a.grad().data()[0], 0.0F) << "the gradient at the kink is that of the left side";
 }
 
 TEST(Concat, JoinsChannelsAndSplitsTheGradient) {
