@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "core/error.h"
+#include "core/kernels/dropout_mask.h"
 #include "core/kernels/elementwise.h"
 #include "core/step_profile.h"
 
@@ -31,10 +32,7 @@ Dropout::Dropout(float probability) : probability_(probability) {
 Variable Dropout::do_forward(const Variable& src, const Pass& pass) {
   if (pass.mode == Mode::kEval || probability_ == 0.0F) return src;
   const TimedWork work(StepWork::kElementwise);
-  Rng rng({pass.seed, hash_of(name())});
-  Tensor mask(src.shape());
-  const float keep = 1.0F / (1.0F - probability_);
-  for (float& value : mask.mutable_data()) value = rng.uniform() < probability_ ? 0.0F : keep;
+  const Tensor mask = kernels::dropout_mask(src.shape(), probability_, pass.seed, hash_of(name()));
   // y = mask x, so dx = mask dy.
   return record(kType, kernels::multiply(src.value(), mask), {src},
                 [mask](const Tensor& diff_dst, Wanted /*wanted*/) {
