@@ -30,27 +30,31 @@ Adam::Adam(std::vector<OptimizedParameter> parameters, AdamParams params)
   squares_ = zeros_like_parameters();
 }
 
-void Adam::begin_step() {
+void Adam::update(std::span<const Update> updates, float gradient_scale) {
   steps_.mutable_data()[0] += 1.0F;
   const auto t = static_cast<double>(steps_.item());
-  mean_correction_ = 1.0 - std::pow(params_.beta1, t);
-  square_correction_ = 1.0 - std::pow(params_.beta2, t);
-}
-
-void Adam::update(std::size_t index, Variable& variable, const Update& update) {
-  const auto rate = static_cast<double>(update.rate);
-  const auto decay = static_cast<double>(update.weight_decay);
-  kernels::adam_step(variable.mutable_value(), variable.grad(), means_[index], squares_[index],
-                     {.step_size = static_cast<float>(rate / mean_correction_),
-                      .beta1 = static_cast<float>(params_.beta1),
-                      .new1 = static_cast<float>(1.0 - params_.beta1),
-                      .beta2 = static_cast<float>(params_.beta2),
-                      .new2 = static_cast<float>(1.0 - params_.beta2),
-                      .epsilon = static_cast<float>(params_.epsilon),
-                      .correction = static_cast<float>(1.0 / std::sqrt(square_correction_)),
-                      .weight_decay = params_.decoupled ? 0.0F : update.weight_decay,
-                      .keep = params_.decoupled ? static_cast<float>(1.0 - rate * decay) : 1.0F,
-                      .gradient_scale = update.gradient_scale});
+  const double mean_correction = 1.0 - std::pow(params_.beta1, t);
+  const double square_correction = 1.0 - std::pow(params_.beta2, t);
+  std::vector<kernels::AdamParameter> all;
+  for (const Update& one : updates) {
+    Variable& variable = *parameters()[one.index].variable;
+    const auto rate = static_cast<double>(one.rate);
+    const auto decay = static_cast<double>(one.weight_decay);
+    all.push_back({.weights = &variable.mutable_value(),
+                   .diff = &variable.grad(),
+                   .mean = &means_[one.index],
+                   .square = &squares_[one.index],
+                   .step_size = static_cast<float>(rate / mean_correction),
+                   .weight_decay = params_.decoupled ? 0.0F : one.weight_decay,
+                   .keep = params_.decoupled ? static_cast<float>(1.0 - rate * decay) : 1.0F});
+  }
+  kernels::adam_step(all, {.beta1 = static_cast<float>(params_.beta1),
+                           .new1 = static_cast<float>(1.0 - params_.beta1),
+                           .beta2 = static_cast<float>(params_.beta2),
+                           .new2 = static_cast<float>(1.0 - params_.beta2),
+                           .epsilon = static_cast<float>(params_.epsilon),
+                           .correction = static_cast<float>(1.0 / std::sqrt(square_correction)),
+                           .gradient_scale = gradient_scale});
 }
 
 std::vector<Optimizer::StateTensor> Adam::state() {

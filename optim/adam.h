@@ -1,6 +1,7 @@
 // Adam and AdamW.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "optim/optimizer.h"
@@ -30,13 +31,11 @@ class Adam final : public Optimizer {
   [[nodiscard]] std::vector<StateTensor> state() override;
 
  private:
-  void begin_step() override;
-  void update(std::size_t index, Variable& variable, const Update& update) override;
+  void update(std::span<const Update> updates, float gradient_scale) override;
 
   AdamParams params_;
   std::vector<Tensor> means_, squares_;
   Tensor steps_;
-  double mean_correction_ = 1.0, square_correction_ = 1.0;  // 1 - beta^t of this step
 };
 
 }  // namespace branchy

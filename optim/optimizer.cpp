@@ -21,21 +21,23 @@ Optimizer::Optimizer(std::vector<OptimizedParameter> parameters, float clip_norm
 
 double Optimizer::step(float rate) {
   double norm = 0.0;
-  Update values;
+  float gradient_scale = 1.0F;
   if (clip_norm_ > 0.0F) {
     norm = gradient_norm();
     if (norm > static_cast<double>(clip_norm_))
-      values.gradient_scale = static_cast<float>(static_cast<double>(clip_norm_) / norm);
+      gradient_scale = static_cast<float>(static_cast<double>(clip_norm_) / norm);
   }
-  begin_step();
+  std::vector<Update> updates;
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     const OptimizedParameter& parameter = parameters_[i];
     if (!parameter.variable->grad().defined()) continue;
-    values.rate = static_cast<float>(parameter.rate_factor * static_cast<double>(rate));
     const float decay = parameter.weight_decay < 0.0F ? weight_decay_ : parameter.weight_decay;
-    values.weight_decay = parameter.decays ? decay : 0.0F;
-    update(i, *parameter.variable, values);
+    updates.push_back(
+        {.index = i,
+         .rate = static_cast<float>(parameter.rate_factor * static_cast<double>(rate)),
+         .weight_decay = parameter.decays ? decay : 0.0F});
   }
+  update(updates, gradient_scale);
   return norm;
 }
 
@@ -57,11 +59,10 @@ void Optimizer::append_state(const char* prefix, std::vector<Tensor>& tensors,
 }
 
 double Optimizer::gradient_norm() const {
-  double sum = 0.0;
+  std::vector<const Tensor*> gradients;
   for (const OptimizedParameter& parameter : parameters_)
-    if (parameter.variable->grad().defined())
-      sum += kernels::sum_of_squares(parameter.variable->grad());
-  return std::sqrt(sum);
+    if (parameter.variable->grad().defined()) gradients.push_back(&parameter.variable->grad());
+  return std::sqrt(kernels::sum_of_squares(gradients));
 }
 
 }  // namespace branchy

@@ -1,6 +1,7 @@
 // Optimizer: what the optimisers share: parameters with their groups, clipping, state.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -42,15 +43,13 @@ class Optimizer {
   /// that have no own.
   Optimizer(std::vector<OptimizedParameter> parameters, float clip_norm, float weight_decay);
 
-  /// Values of one step for one parameter.
+  /// Values of one step for one parameter, which has a gradient.
   struct Update {
+    std::size_t index = 0;  ///< into parameters()
     float rate = 0.0F, weight_decay = 0.0F;
-    float gradient_scale = 1.0F;  ///< of clipping
   };
-  /// Called once before the updates of a step.
-  virtual void begin_step() {}
-  /// Changes parameter `index`, which has a gradient.
-  virtual void update(std::size_t index, Variable& variable, const Update& update) = 0;
+  /// Changes the parameters in one pass over all of them; `gradient_scale` is that of clipping.
+  virtual void update(std::span<const Update> updates, float gradient_scale) = 0;
   /// A zero tensor for each parameter, of its shape.
   [[nodiscard]] std::vector<Tensor> zeros_like_parameters() const;
   /// Appends `tensors`, one for each parameter, under the names "<prefix>.<parameter>".

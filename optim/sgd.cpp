@@ -24,13 +24,19 @@ Sgd::Sgd(std::vector<OptimizedParameter> parameters, SgdParams params)
   velocities_ = zeros_like_parameters();
 }
 
-void Sgd::update(std::size_t index, Variable& variable, const Update& update) {
-  kernels::sgd_step(variable.mutable_value(), variable.grad(), velocities_[index],
-                    {.rate = update.rate,
-                     .momentum = params_.momentum,
-                     .weight_decay = update.weight_decay,
-                     .gradient_scale = update.gradient_scale,
-                     .nesterov = params_.nesterov});
+void Sgd::update(std::span<const Update> updates, float gradient_scale) {
+  std::vector<kernels::SgdParameter> all;
+  for (const Update& one : updates) {
+    Variable& variable = *parameters()[one.index].variable;
+    all.push_back({.weights = &variable.mutable_value(),
+                   .diff = &variable.grad(),
+                   .velocity = &velocities_[one.index],
+                   .rate = one.rate,
+                   .weight_decay = one.weight_decay});
+  }
+  kernels::sgd_step(all, {.momentum = params_.momentum,
+                          .gradient_scale = gradient_scale,
+                          .nesterov = params_.nesterov});
 }
 
 std::vector<Optimizer::StateTensor> Sgd::state() {

@@ -1,6 +1,7 @@
 // Stochastic gradient descent with momentum.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "optim/optimizer.h"
@@ -26,7 +27,7 @@ class Sgd final : public Optimizer {
   [[nodiscard]] std::vector<StateTensor> state() override;
 
  private:
-  void update(std::size_t index, Variable& variable, const Update& update) override;
+  void update(std::span<const Update> updates, float gradient_scale) override;
 
   SgdParams params_;
   std::vector<Tensor> velocities_;

@@ -288,8 +288,10 @@ void Trainer::update_average() {
   // What is frozen keeps its bytes: the average of equal values is not always the same number.
   const auto from = network_->trained_state(network_->whole());
   const auto to = average_->trained_state(average_->whole());
+  std::vector<kernels::AveragedTensor> pairs;
   for (std::size_t i = 0; i < from.size(); ++i)
-    kernels::moving_average(to[i].variable->mutable_value(), from[i].variable->value(), decay);
+    pairs.push_back({&to[i].variable->mutable_value(), &from[i].variable->value()});
+  kernels::moving_average(pairs, decay);
 }
 
 void Trainer::show_progress(const StepMetrics& metrics) {

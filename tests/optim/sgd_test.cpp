@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
+#include "core/dnn/inference_primitive.h"
 #include "core/error.h"
 #include "tests/optim/sized_parameters.h"
 #include "tests/support/expect_error.h"
@@ -58,6 +60,26 @@ TEST_F(SgdTest, ClipsByTheGlobalNorm) {
   EXPECT_NEAR(sgd.step(1.0F), norm, 1e-6 * norm);
   EXPECT_NEAR(variables()[0].value().data()[0], before - diff * static_cast<float>(2.0 / norm),
               1e-6F);
+}
+
+TEST_F(SgdTest, GivesTheSameBitsWithAnyNumberOfThreads) {
+  const auto steps = [](std::int64_t threads, bool nesterov) {
+    const dnn::ThreadWidth width(threads);
+    SizedParameters copy;
+    Sgd sgd(copy.parameters(),
+            {.momentum = 0.9F, .weight_decay = 0.01F, .nesterov = nesterov, .clip_norm = 2.0F});
+    double norms = 0.0;
+    for (int step = 0; step < 3; ++step) {
+      copy.set_gradients(1.0F);
+      norms += sgd.step(0.05F);
+    }
+    return std::pair(copy.values(), norms);
+  };
+  for (const bool nesterov : {false, true}) {
+    const auto alone = steps(1, nesterov);
+    for (const std::int64_t threads : {2, 3, 7})
+      EXPECT_EQ(steps(threads, nesterov), alone) << threads;
+  }
 }
 
 TEST_F(SgdTest, LeavesParametersWithoutGradientAlone) {
