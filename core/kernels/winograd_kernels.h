@@ -37,7 +37,6 @@ struct WinogradLayout {
 /// What follows in the same pass over the results.
 struct WinogradFinish {
   const float* bias = nullptr;  ///< [blocks][lanes], or null
-  bool sum = false;             ///< adds what the destination holds
   Clip clip;
 };
 

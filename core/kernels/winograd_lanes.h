@@ -136,7 +136,6 @@ struct WinogradLanes {
               if (row >= rows || column >= columns) return;
               Lanes& result = at(to, row * images.width + column);
               value += bias;
-              if (finish.sum) value += result;
               value = value < low ? low : value;  // in this order, so that a NaN stays one
               result = value > high ? high : value;
             });

@@ -192,7 +192,7 @@ std::vector<Line> run_loops(const WinogradKernels& kernels, std::int64_t lanes) 
   WinogradImages results = images;
   results.origin = 0;
   kernels.transform_result(floats(products), layout, results, {0, kTiles, 0, kBlocks},
-                           {.sum = true, .clip = {0.0F, 6.0F}}, floats(dst));
+                           {.clip = {0.0F, 6.0F}}, floats(dst));
   kernels.transform_diff(floats(dst), results, {0, kTiles, 0, kBlocks}, floats(products), layout);
   kernels.accumulate({.patches = floats(patches),
                       .patch_block_stride = layout.block_stride,
