@@ -75,7 +75,7 @@ Measured measure(const LeeExitsCommand& c, const NamedModel& named) {
   LogitRows logits;
   Progress bar(named.name);
   const ExitPredictions predicted = predict_dataset(
-      Plan::lower(network, network.whole()), images, model.info,
+      Plan::lower(network, network.whole(), int8_ranges(model.info)), images, model.info,
       evaluation_batch(images->image_shape()),
       {.progress =
            [&](double share) { bar.update(share, fmt::format("of {} images", images->size())); },

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "core/rng.h"
+#include "infer/int8_calibration.h"
 #include "layers/models/registry.h"
 #include "layers/softmax_cross_entropy.h"
 #include "layers/weighted_sum.h"
@@ -24,6 +25,14 @@ Tensor random_images(const MultiExitNetwork& network, std::int64_t batch) {
   Tensor images(network.input_shape().with_batch(batch));
   for (float& value : images.mutable_data()) value = rng.normal();
   return images;
+}
+
+std::shared_ptr<const Plan> lower(const MultiExitNetwork& network, Precision precision) {
+  auto float32 = Plan::lower(network, network.whole());
+  if (precision == Precision::kFloat32) return float32;
+  Int8Calibration calibration(std::move(float32));
+  calibration.add(random_images(network, 1));
+  return Plan::lower(network, network.whole(), calibration.ranges());
 }
 
 }  // namespace
@@ -50,10 +59,10 @@ void TrainingStep::run() {
   sgd_->step(0.01F);
 }
 
-InferenceStep::InferenceStep(const NetworkConfig& network, std::int64_t batch)
+InferenceStep::InferenceStep(const NetworkConfig& network, std::int64_t batch, Precision precision)
     : network_(fresh_network(network)),
-      runner_(Plan::lower(*network_, network_->whole())),
-      images_(random_images(*network_, batch)) {}
+      images_(random_images(*network_, batch)),
+      runner_(lower(*network_, precision)) {}
 
 void InferenceStep::run_to(std::int64_t exit) {
   runner_.start(images_);

@@ -29,11 +29,14 @@ class TrainingStep {
   std::vector<float> weights_;
 };
 
+enum class Precision { kFloat32, kInt8 };
+
 /// The lowered network from the images to the logits of every exit.
 class InferenceStep {
  public:
-  /// Throws ConfigError as make_network does.
-  InferenceStep(const NetworkConfig& network, std::int64_t batch);
+  /// 8 bits are fitted on the first image. Throws ConfigError as make_network does.
+  InferenceStep(const NetworkConfig& network, std::int64_t batch,
+                Precision precision = Precision::kFloat32);
 
   [[nodiscard]] const MultiExitNetwork& network() const { return *network_; }
   void run() { run_to(network_->num_exits()); }
@@ -42,8 +45,8 @@ class InferenceStep {
 
  private:
   std::unique_ptr<MultiExitNetwork> network_;
-  ExitRunner runner_;
   Tensor images_;
+  ExitRunner runner_;
 };
 
 }  // namespace branchy

@@ -149,7 +149,7 @@ void run(const PolicyAgreementCommand& c) {
   const Interrupt interrupt;
   const LogitsCache cache = logits_of(c, model, images);
   const StoredExits stored(cache, model.info.temperatures);
-  PolicyRunner runner(Plan::lower(*model.network, model.network->whole()),
+  PolicyRunner runner(Plan::lower(*model.network, model.network->whole(), int8_ranges(model.info)),
                       {.costs = cache.costs,
                        .temperatures = model.info.temperatures,
                        .scores = attached_scores(model)});

@@ -40,7 +40,7 @@ struct StepCommand {
   std::vector<std::string> options;
   std::string exit_after, out;
   std::int64_t batch = 1, threads = 0, steps = 12, profile = 0;
-  bool on_request = false;
+  bool on_request = false, int8 = false;
 };
 
 /// What both kinds of steps have in common.
@@ -78,6 +78,7 @@ ordered_json facts_of(const StepCommand& c, const MultiExitNetwork& network) {
           {"options", network.config().options},
           {"batch", c.batch},
           {"threads", c.threads},
+          {"int8", c.int8},
           {"parameters", cost.parameters},
           {"macs", cost.macs}};
 }
@@ -126,9 +127,10 @@ void run_steps(const StepCommand& c, const Step& step) {
   const double median = percentile(times, 0.5);
   const double images = 1000.0 * static_cast<double>(c.batch) / median;
   fmt::print(
-      "{} batch {}, {} threads: median {:.3f} ms/step, p95 {:.3f}, {:.1f} images/s, peak {:.0f} "
+      "{}{} batch {}, {} threads: median {:.3f} ms/step, p95 {:.3f}, {:.1f} images/s, peak {:.0f} "
       "MiB\n",
-      c.network.name, c.batch, c.threads, median, percentile(times, 0.95), images, peak_mib());
+      c.network.name, c.int8 ? " in 8 bits" : "", c.batch, c.threads, median,
+      percentile(times, 0.95), images, peak_mib());
   ordered_json json;
   for (const auto& [key, value] : provenance()) json[key] = value;
   json.update(facts);
@@ -155,7 +157,7 @@ void run_training(StepCommand c) {
 
 void run_inference(StepCommand c) {
   prepare(c);
-  InferenceStep step(c.network, c.batch);
+  InferenceStep step(c.network, c.batch, c.int8 ? Precision::kInt8 : Precision::kFloat32);
   run_steps(c, {step.network(), [&] { step.run(); }});
 }
 
@@ -205,6 +207,9 @@ void add_step_commands(CLI::App& app) {
   const auto inference = std::make_shared<StepCommand>();
   inference->steps = 200;
   add_options(*infer, *inference, 1);
+  infer->add_flag("--int8", inference->int8,
+                  "As `branchy quantize` lets a model be computed: convolutions and large linear "
+                  "layers in 8 bits");
   infer->callback([inference] { run_inference(*inference); });
 }
 

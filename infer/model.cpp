@@ -32,7 +32,7 @@ ServedModel lower_model(const std::filesystem::path& path) {
     model.block_names.push_back(block.name);
   for (const MultiExitNetwork::Exit& exit : network.exits())
     model.exit_depths.push_back(exit.after_block);
-  model.plan = Plan::lower(network, loaded.info.part);
+  model.plan = Plan::lower(network, loaded.info.part, int8_ranges(loaded.info));
   const NetworkPart& part = loaded.info.part;
   if (part.first_block == 0) model.image_shape = network.input_shape();
   if (loaded.info.cut.empty()) {

@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "infer/plan_fusion.h"
 #include "infer/plan_graph.h"
+#include "infer/plan_int8.h"
 #include "infer/program.h"
 
 namespace branchy {
@@ -90,7 +91,8 @@ detail::PlanGraph record(const MultiExitNetwork& network, const NetworkPart& par
 
 }  // namespace
 
-std::shared_ptr<const Plan> Plan::lower(const MultiExitNetwork& network, const NetworkPart& part) {
+std::shared_ptr<const Plan> Plan::lower(const MultiExitNetwork& network, const NetworkPart& part,
+                                        const Int8Ranges& int8) {
   check_part(network, part);
   auto impl = std::make_unique<Impl>();
   impl->part = part;
@@ -101,6 +103,7 @@ std::shared_ptr<const Plan> Plan::lower(const MultiExitNetwork& network, const N
     detach_weights(segment);
     detail::fuse(segment, impl->graph.shapes);
   }
+  detail::choose_int8(impl->graph, int8, std::ssize(network.blocks()), network.num_exits());
   impl->num_weights = count_weights(network);
   return std::shared_ptr<const Plan>(new Plan(std::move(impl)));  // NOLINT: private constructor
 }

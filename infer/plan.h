@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "core/shape.h"
+#include "infer/int8_ranges.h"
 #include "layers/network.h"
 
 namespace branchy {
@@ -24,8 +25,11 @@ struct Program;
 class Plan {
  public:
   /// Throws ConfigError when the network has no such part or an exit of it lies outside its blocks.
+  /// Operations that `int8` (of the whole network) names are computed in 8 bits where this CPU does
+  /// that exactly (dnn::int8_is_exact), else in float32; throws DataError when one cannot be.
   [[nodiscard]] static std::shared_ptr<const Plan> lower(const MultiExitNetwork& network,
-                                                         const NetworkPart& part);
+                                                         const NetworkPart& part,
+                                                         const Int8Ranges& int8 = {});
   ~Plan();
   Plan(const Plan&) = delete;
   Plan& operator=(const Plan&) = delete;

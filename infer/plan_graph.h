@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
+#include "core/dnn/inference_int8.h"
 #include "core/dnn/inference_primitive.h"
 #include "core/plan_builder.h"
 
@@ -39,6 +41,8 @@ struct PlanOp {
 
   /// Fused into this operation; with `post.sum`, srcs[1] is the other addend.
   dnn::PostOps post;
+  /// Of an operation that is computed in 8 bits: what srcs[0] lies between.
+  std::optional<dnn::ValueRange> int8;
   /// The weights, folded, and their packed forms; set once fusion is over.
   std::shared_ptr<dnn::PackedTensor> weights;
 };

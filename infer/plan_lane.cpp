@@ -79,9 +79,14 @@ std::int64_t PlanLane::boundary_bytes(std::size_t boundary) const {
   return dnn::num_bytes(current_->program->boundaries[boundary].layout);
 }
 
-void PlanLane::run_segment(std::size_t segment) {
+void PlanLane::run_segment(std::size_t segment,
+                           const std::function<void(const ProgramStep&, const float*)>& before) {
   const auto [first, end] = current_->program->segment_steps[segment];
-  for (std::size_t step = first; step < end; ++step) current_->calls[step].run();
+  for (std::size_t index = first; index < end; ++index) {
+    const ProgramStep& step = current_->program->steps[index];
+    if (before) before(step, address(step.srcs[0]));
+    current_->calls[index].run();
+  }
 }
 
 const float* PlanLane::logits(std::size_t segment) const {

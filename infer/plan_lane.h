@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -30,7 +31,9 @@ class PlanLane {
   void save(std::size_t boundary, void* value) const;
   [[nodiscard]] std::int64_t boundary_bytes(std::size_t boundary) const;
 
-  void run_segment(std::size_t segment);
+  /// `before`, if given, sees every step and its first source.
+  void run_segment(std::size_t segment,
+                   const std::function<void(const ProgramStep&, const float*)>& before = {});
   /// Logits of an exit's segment, row-major.
   [[nodiscard]] const float* logits(std::size_t segment) const;
 

@@ -1,6 +1,7 @@
 #include "infer/program.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "core/dnn/inference_convolution.h"
@@ -25,6 +26,7 @@ class Compiler {
 
   Program run() {
     find_last_reads();
+    find_int8_values();
     const PlanValue src = graph_.boundaries.front();
     const Shape shape = shape_of(src);
     add_form(src, src_is_image_ ? dnn::ValueLayout{shape, nullptr} : dnn::preferred_layout(shape));
@@ -70,6 +72,22 @@ class Compiler {
       }
   }
 
+  /// Values within a segment that operations in 8 bits alone read, and what they lie between.
+  void find_int8_values() {
+    std::set<PlanValue> others(graph_.boundaries.begin(), graph_.boundaries.end());
+    for (const PlanSegment& segment : graph_.segments) {
+      others.insert(segment.dst);
+      for (const PlanOp& op : segment.ops)
+        for (std::size_t i = 0; i < op.srcs.size(); ++i) {
+          if (op.int8 && i == 0)
+            int8_values_.emplace(op.srcs[i], *op.int8);
+          else
+            others.insert(op.srcs[i]);
+        }
+    }
+    for (const PlanValue value : others) int8_values_.erase(value);
+  }
+
   void touch(std::size_t buffer, std::int64_t step) {
     PlannedBuffer& planned = program_.buffers[buffer];
     planned.last = std::max(planned.last, step);
@@ -96,7 +114,8 @@ class Compiler {
     for (const Form& form : forms(value))
       if (dnn::same_layout(form.layout, wanted)) return form;
     const Form from = forms(value).front();
-    const dnn::ValueLayout to{from.layout.shape, wanted.layout};
+    dnn::ValueLayout to = wanted;
+    to.shape = from.layout.shape;
     Form made = add_form(value, to);
     add_step(dnn::make_inference_reorder(from.layout, to), {from.buffer}, made.buffer, true);
     return made;
@@ -124,10 +143,11 @@ class Compiler {
     const std::size_t dst = primitive.accumulates() ? sum_buffer(op.srcs[1], op, primitive.dst())
                                                     : add_form(op.dst, primitive.dst()).buffer;
     add_step(primitive, std::move(srcs), dst, false);
+    program_.steps.back().op = op_;
   }
 
-  /// Row-major values are flat already; others are brought into row-major order. A linear layer
-  /// takes the unflattened value instead and needs neither.
+  /// Row-major values are flat already; others are brought into row-major order. A linear layer in
+  /// float32 takes the unflattened value instead and needs neither.
   void compile_flatten(const PlanOp& op) {
     const Form from = forms(op.srcs[0]).front();
     unflattened_[op.dst] = op.srcs[0];
@@ -148,14 +168,36 @@ class Compiler {
                                       op.post);
   }
 
+  /// Whether cutting off at the ends of 8 bits does what the activation would.
+  static bool cuts_off_like(const dnn::PostOps& post, const dnn::ValueRange& range) {
+    if (!post.activate) return true;
+    const bool ends_alike = post.activation == ActivationKind::kRelu ||
+                            (post.activation == ActivationKind::kRelu6 && range.high <= 6.0F);
+    return range.low >= 0.0F && ends_alike;
+  }
+
+  /// The result is left in 8 bits where nobody wants another form of it.
+  dnn::InferencePrimitive int8_convolution(const PlanOp& op) {
+    dnn::Int8Op int8{.src = *op.int8, .dst = {}};
+    const auto wanted = int8_values_.find(op.dst);
+    if (wanted != int8_values_.end() && !op.post.sum && cuts_off_like(op.post, wanted->second))
+      int8.dst = wanted->second;
+    return dnn::make_inference_int8_convolution(shape_of(op.srcs[0]), op.convolution, *op.weights,
+                                                op.post, int8);
+  }
+
   dnn::InferencePrimitive primitive_of(const PlanOp& op) {
     const dnn::ValueLayout& src = forms(op.srcs[0]).front().layout;
     switch (op.kind) {
       case PlanOpKind::kConvolution:
+        if (op.int8) return int8_convolution(op);
         if (dnn::winograd_takes(src.shape, op.convolution, op.post))
           return dnn::make_inference_winograd(src.shape, op.convolution, *op.weights, op.post);
         return dnn::make_inference_convolution(src.shape, op.convolution, *op.weights, op.post);
       case PlanOpKind::kLinear:
+        if (op.int8)
+          return dnn::make_inference_int8_linear(src.shape, *op.weights, op.linear.bias, op.post,
+                                                 *op.int8);
         return linear(op, op.srcs[0]);
       case PlanOpKind::kBatchNorm:
         return dnn::make_inference_batch_norm(src, op.batch_norm, op.post.activate);
@@ -179,7 +221,7 @@ class Compiler {
 
   void compile_op(const PlanOp& op) {
     if (op.kind == PlanOpKind::kFlatten) return compile_flatten(op);
-    if (op.kind == PlanOpKind::kLinear && unflattened_.contains(op.srcs[0])) {
+    if (op.kind == PlanOpKind::kLinear && !op.int8 && unflattened_.contains(op.srcs[0])) {
       PlanOp direct = op;
       direct.srcs[0] = unflattened_.at(op.srcs[0]);
       return add_primitive(direct, linear(direct, direct.srcs[0]));
@@ -190,9 +232,11 @@ class Compiler {
 
   void compile_segment(const PlanSegment& segment) {
     const std::size_t first = program_.steps.size();
+    op_ = 0;
     for (const PlanOp& op : segment.ops) {
       compile_op(op);
       ++position_;
+      ++op_;
     }
     require_form(segment.dst);
     if (segment.is_exit) {
@@ -209,6 +253,10 @@ class Compiler {
       program_.segment_dsts.push_back(program_.boundaries.back());
     }
     program_.segment_steps.emplace_back(first, program_.steps.size());
+    // Other forms of the source are this segment's: it may be left out, and a lane that computes
+    // sample by sample brings nothing but the boundary from one segment to the next.
+    auto& of_src = forms(segment.src);
+    of_src.erase(of_src.begin() + 1, of_src.end());
   }
 
   void add_boundary(PlanValue value) {
@@ -249,7 +297,9 @@ class Compiler {
   std::vector<std::vector<Form>> forms_;  // of each value
   std::vector<std::int64_t> last_read_;   // of each value: position among all operations
   std::map<PlanValue, PlanValue> unflattened_;
+  std::map<PlanValue, dnn::ValueRange> int8_values_;
   std::int64_t position_ = 0;
+  std::int64_t op_ = 0;  // of the segment
 };
 
 }  // namespace

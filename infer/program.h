@@ -19,6 +19,7 @@ struct ProgramStep {
   std::vector<std::size_t> srcs;  ///< indices into Program::buffers
   std::size_t dst = 0;
   bool is_reorder = false;
+  std::int64_t op = -1;  ///< of the segment's operations; -1 for one that only moves values
 };
 
 /// A value at rest between segments, or what an exit gave.

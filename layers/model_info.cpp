@@ -19,8 +19,8 @@ constexpr std::string_view kFormat = "branchy-1";
 /// Lines KEY=VALUE; left out when there are none, as in files older than the key.
 constexpr const char* kOptionsKey = "options";
 constexpr const char* kTemperaturesKey = "temperatures";
-constexpr std::array<std::string_view, 5> kRecordPrefixes = {"calibration.", "policy.", "adapt.",
-                                                             "predictor.", "codec."};
+constexpr std::array<std::string_view, 6> kRecordPrefixes = {"calibration.", "policy.", "adapt.",
+                                                             "predictor.",   "codec.",  "int8."};
 
 }  // namespace
 

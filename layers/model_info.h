@@ -35,8 +35,8 @@ struct ModelInfo {
   [[nodiscard]] float temperature(std::int64_t exit) const;
 };
 
-/// Whether a key is a record's: begins with calibration. policy. adapt. predictor. or codec. and
-/// does not describe an attached network.
+/// Whether a key is a record's: begins with calibration. policy. adapt. predictor. codec. or int8.
+/// and does not describe an attached network.
 [[nodiscard]] bool is_record_key(std::string_view key);
 
 /// The metadata that describes `info`; the inverse of `parse_model_info`.

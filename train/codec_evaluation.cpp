@@ -28,7 +28,8 @@ class Server {
  public:
   Server(const LoadedModel& model, std::int64_t blocks)
       : info_(model.info),
-        runner_(Plan::lower(*model.network, part_behind_cut(*model.network, blocks))) {}
+        runner_(Plan::lower(*model.network, part_behind_cut(*model.network, blocks),
+                            int8_ranges(model.info))) {}
 
   void add(const Tensor& feature, ExitPredictions& exits) {
     runner_.start(feature);
@@ -122,9 +123,9 @@ SentForm evaluate_jpeg(std::int64_t quality, const LoadedModel& base,
     form.bytes.push_back(bytes.file);
     form.fixed_bytes = bytes.file - bytes.scan;  // the same tables in every file
   }
-  form.exits = predict_dataset(Plan::lower(*base.network, base.network->whole()), jpeg, base.info,
-                               options.batch,
-                               {.progress = [&](double share) { options.progress(name, share); }});
+  form.exits = predict_dataset(
+      Plan::lower(*base.network, base.network->whole(), int8_ranges(base.info)), jpeg, base.info,
+      options.batch, {.progress = [&](double share) { options.progress(name, share); }});
   for (std::int64_t exit = 0; exit < device_exits; ++exit)
     form.exits.predictions[static_cast<std::size_t>(exit)] =
         device.predictions[static_cast<std::size_t>(exit)];
@@ -143,7 +144,7 @@ CodecEvaluation evaluate_codec(const LoadedModel& model, const LoadedModel& base
   require_codec(model, base, before);
 
   Coders coders(model);
-  ExitRunner device(Plan::lower(network, before));
+  ExitRunner device(Plan::lower(network, before, int8_ranges(model.info)));
   Server server(model, blocks);
   Server base_server(base, blocks);
   const std::int64_t exits = network.num_exits();

@@ -128,6 +128,10 @@ void run(CodecTrainCommand c) {
   }
   if (!before.same(*model.network))
     throw Error("[codec] the exits before the cut have changed; nothing is written");
+  if (model.info.records.erase(std::string(kInt8RangesRecord)) > 0)
+    fmt::print(stderr,
+               "codec: the model is in float32 again, its other part has new weights; run "
+               "branchy quantize\n");
   save_model(c.out, *model.network, model.info, model.attachments);
   report(c, model, trainer);
 }

@@ -19,7 +19,8 @@ CodedExits::CodedExits(const LoadedModel& model)
     : coder_(codec_of(model), model.info),
       blocks_(model.network->blocks_through(coder_.cut())),
       first_exit_(part_behind_cut(*model.network, blocks_).first_exit),
-      server_(Plan::lower(*model.network, part_behind_cut(*model.network, blocks_))) {}
+      server_(Plan::lower(*model.network, part_behind_cut(*model.network, blocks_),
+                          int8_ranges(model.info))) {}
 
 void CodedExits::start(const Tensor& feature) {
   const auto codes = coder_.encode_all(feature);

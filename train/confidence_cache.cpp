@@ -50,8 +50,8 @@ std::optional<Tensor> compute_confidences(const LoadedModel& model,
   const MultiExitNetwork& network = *model.network;
   const std::int64_t exits = network.num_exits() - 1;
   ExitRunner runner(Plan::lower(
-      network,
-      {.end_block = network.exit(exits).after_block, .first_exit = 1, .last_exit = exits}));
+      network, {.end_block = network.exit(exits).after_block, .first_exit = 1, .last_exit = exits},
+      int8_ranges(model.info)));
   Loader loader(views, {.batch = evaluation_batch(views->image_shape()),
                         .normalization = {model.info.mean, model.info.std}});
   Tensor confidences(Shape{views->size(), exits});

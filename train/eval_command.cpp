@@ -113,7 +113,8 @@ void run(const EvalCommand& c) {
         fmt::format("[eval] {} holds one side of a split; give the run or whole model", c.model));
   const auto sets = threshold_sets(c.thresholds, model.network->num_exits() - 1);
   const auto dataset = open_flagged_images(c.images, model);
-  const auto plan = Plan::lower(*model.network, model.network->whole());
+  const Int8Ranges int8 = int8_ranges(model.info);
+  const auto plan = Plan::lower(*model.network, model.network->whole(), int8);
   const ExitPredictions data = predict(c, plan, dataset, model.info);
   const auto accuracy = accuracy_of_all(data);
   if (!c.predictions.empty()) write_predictions(c.predictions, data);
@@ -122,6 +123,9 @@ void run(const EvalCommand& c) {
     fmt::print("{} of {}: {} images\n", c.model, c.images.data, data.labels.size());
     if (!model.info.temperatures.empty())
       fmt::print("confidences by temperatures {:.4f}\n", fmt::join(model.info.temperatures, " "));
+    if (!int8.empty())
+      fmt::print("{} operations in 8 bits{}\n", int8.size(),
+                 dnn::int8_is_exact() ? "" : ", computed in float32: this CPU has no VNNI");
     for (std::size_t i = 0; i < accuracy.size(); ++i)
       fmt::print("exit {}: accuracy {:.2f} % of all samples\n", i + 1, 100.0 * accuracy[i]);
   } else {
@@ -133,6 +137,7 @@ void run(const EvalCommand& c) {
     json["samples"] = data.labels.size();
     json["acc_all"] = accuracy;
     if (!model.info.temperatures.empty()) json["temperatures"] = model.info.temperatures;
+    if (!int8.empty()) json["int8_operations"] = dnn::int8_is_exact() ? int8.size() : 0;
   }
   for (const auto& thresholds : sets) {
     const ThresholdReport report = report_threshold(data, thresholds, *model.network);

@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "core/provenance.h"
 #include "data/digest.h"
+#include "infer/int8_ranges.h"
 #include "layers/metadata_reader.h"
 #include "layers/network_options.h"
 
@@ -87,6 +88,8 @@ std::string model_digest(const LoadedModel& model) {
   Digest digest(DigestKind::kSha256);
   update(digest, fmt::format("{}\n{}\n{}", network_digest(*model.network),
                              fmt::join(model.info.mean, ","), fmt::join(model.info.std, ",")));
+  const auto int8 = model.info.records.find(std::string(kInt8RangesRecord));
+  if (int8 != model.info.records.end()) update(digest, int8->second);
   return digest.finish();
 }
 

@@ -15,8 +15,9 @@ namespace branchy {
 
 /// 1. `logits` are raw: temperatures are applied by whoever reads them.
 /// 2. Row i of every tensor is the sample `indices[i]` of the data set's part.
-/// 3. `model_digest` covers configuration, weights and normalisation, not temperatures, records or
-///    attachments: calibrating a model or attaching a predictor keeps its caches valid.
+/// 3. `model_digest` covers configuration, weights, normalisation and what is computed in 8 bits,
+///    not temperatures, other records or attachments: calibrating a model or attaching a predictor
+///    keeps its caches valid.
 struct LogitsCache {
   std::vector<Tensor> logits;  ///< [exit - 1]: [N, classes]
   std::vector<std::int64_t> labels, indices;

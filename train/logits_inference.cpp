@@ -86,7 +86,7 @@ LogitsCache infer_logits(const LoadedModel& model, const std::shared_ptr<const D
   if (!(model.info.part == whole))
     throw ConfigError(
         "[infer-all] the file holds one side of a split; give the run or whole model");
-  const auto plan = Plan::lower(*model.network, whole);
+  const auto plan = Plan::lower(*model.network, whole, int8_ranges(model.info));
   const auto scores = attached_scores(model);
   if (scores) scores->require_before_exits(*plan);
   LogitsCache cache = describe(model, *images, options, scores.get());

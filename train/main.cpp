@@ -21,6 +21,7 @@
 #include "train/predictor_command.h"
 #include "train/profile_command.h"
 #include "train/prune_command.h"
+#include "train/quantize_command.h"
 #include "train/train_command.h"
 #include "train/tune_command.h"
 
@@ -47,6 +48,7 @@ int run(int argc, char** argv) {
   branchy::add_codec_command(app);
   branchy::add_predictor_command(app);
   branchy::add_prune_command(app);
+  branchy::add_quantize_command(app);
   branchy::add_profile_command(app);
   branchy::add_tune_command(app);
   branchy::add_nets_command(app);

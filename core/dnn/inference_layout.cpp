@@ -3,16 +3,52 @@
 #include <fmt/core.h>
 
 #include "core/dnn/inference_impl.h"
+#include "core/kernels/quantize.h"
 
 namespace branchy::dnn {
 
+namespace {
+
+using Desc = dnnl::memory::desc;
+using Tag = dnnl::memory::format_tag;
+using Type = dnnl::memory::data_type;
+
+/// Whether both lie in the same order without gaps, the first as floats, the second as bytes.
+bool quantizes(const Desc& src, const Desc& dst, const Shape& shape) {
+  const Type type = dst.data_type();
+  if (type != Type::u8 && type != Type::s8) return false;
+  const auto both = [&](Tag tag) {
+    return src == Desc(to_dims(shape), Type::f32, tag) && dst == Desc(to_dims(shape), type, tag);
+  };
+  return shape.rank() == 4 ? both(Tag::nhwc) : shape.rank() == 2 && both(Tag::ab);
+}
+
+}  // namespace
+
 InferencePrimitive make_inference_reorder(const ValueLayout& src, const ValueLayout& dst) {
   return make_primitive("plan reorder", src.shape, [&](InferencePrimitive::Impl& impl) {
-    const dnnl::reorder::primitive_desc pd(cpu_engine(), desc_of(src), cpu_engine(), desc_of(dst),
-                                           user_scratchpad_attr());
-    adopt<dnnl::reorder>(impl, pd);
+    const auto unit = [](const ValueLayout& value) {
+      return value.step > 0.0F ? value.step : 1.0F;
+    };
+    const float factor = unit(src) / unit(dst);
     impl.srcs = {src};
     impl.dst = dst;
+    if (quantizes(desc_of(src), desc_of(dst), src.shape)) {
+      const bool is_signed = desc_of(dst).data_type() == Type::s8;
+      const kernels::ByteSteps steps{factor, is_signed ? -128.0F : 0.0F,
+                                     is_signed ? 127.0F : 255.0F};
+      const std::int64_t threads = calling_thread_width();
+      impl.implementation = "own:quantize";
+      impl.kernel = [steps, threads, count = src.shape.size()](const float* x, float* y, float*) {
+        kernels::quantize(x, count, steps, threads, reinterpret_cast<std::uint8_t*>(y));
+      };
+      return;
+    }
+    dnnl::primitive_attr attr = user_scratchpad_attr();
+    if (factor != 1.0F) attr.set_output_scales(0, {factor});
+    const dnnl::reorder::primitive_desc pd(cpu_engine(), desc_of(src), cpu_engine(), desc_of(dst),
+                                           attr);
+    adopt<dnnl::reorder>(impl, pd);
     impl.reorders = !same_layout(src, dst);
     impl.src_arguments = {{DNNL_ARG_FROM, desc_of(src)}};
     impl.dst_argument = {DNNL_ARG_TO, desc_of(dst)};

@@ -7,7 +7,8 @@
 
 namespace branchy::dnn {
 
-/// The same values in another layout, or a copy when the layouts are equal.
+/// The same values in another layout, rounded to the nearest (ties: even) where that holds integers
+/// and cut off at their ends, or a copy when the layouts are equal.
 [[nodiscard]] InferencePrimitive make_inference_reorder(const ValueLayout& src,
                                                         const ValueLayout& dst);
 /// Along the channels; all parts agree in the other dimensions.

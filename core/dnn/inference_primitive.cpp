@@ -44,6 +44,7 @@ ValueLayout value_of(const Shape& shape, const dnnl::memory::desc& desc) {
 }
 
 bool same_layout(const ValueLayout& a, const ValueLayout& b) {
+  if (a.step != b.step) return false;
   return a.layout == b.layout || (a.layout && b.layout && a.layout->desc() == b.layout->desc());
 }
 

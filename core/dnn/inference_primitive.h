@@ -15,10 +15,11 @@
 
 namespace branchy::dnn {
 
-/// A value's shape and how it lies in memory (null layout: row-major).
+/// A value's shape and how it lies in memory (null layout: row-major float32).
 struct ValueLayout {
   Shape shape;
   LayoutPtr layout;
+  float step = 0;  ///< of integers: what 1 stands for; 0 for float32
 };
 [[nodiscard]] bool same_layout(const ValueLayout& a, const ValueLayout& b);
 /// Bytes of a buffer for such a value, the padding of blocked layouts included.

@@ -37,14 +37,7 @@ void transform_kernel(const float* kernel, double (&points)[kSide][kSide]) {
 
 }  // namespace
 
-std::int64_t inference_lanes() {
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw"))
-    return 16;
-#endif
-  return 8;
-}
+std::int64_t inference_lanes() { return has_avx512() ? 16 : 8; }
 
 Buffer winograd_weights(const float* weights, std::int64_t out_channels, std::int64_t channels,
                         std::int64_t lanes) {

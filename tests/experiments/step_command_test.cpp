@@ -52,6 +52,15 @@ TEST_F(StepCommandTest, WritesWhatItMeasured) {
   }
 }
 
+TEST_F(StepCommandTest, InfersInEightBitsWhenAsked) {
+  const auto out = folder_ / "step.json";
+  const test::Outcome outcome =
+      run("infer-step", {"--int8", "--steps", "3", "--out", out.string()});
+  ASSERT_EQ(outcome.code, 0) << outcome.error;
+  EXPECT_NE(outcome.out.find("in 8 bits"), std::string::npos) << outcome.out;
+  EXPECT_EQ(nlohmann::json::parse(test::read_text(out)).at("int8"), true);
+}
+
 TEST_F(StepCommandTest, SaysWhereTheTimeOfTrainingGoes) {
   const auto out = folder_ / "step.json";
   const test::Outcome outcome =

@@ -4,11 +4,13 @@
 #include <cstdint>
 #include <cstdlib>
 #include <span>
+#include <string>
 
 #include "core/error.h"
 #include "core/safetensors.h"
 #include "infer/adapt_table.h"
 #include "infer/codec_record.h"
+#include "infer/int8_ranges.h"
 #include "infer/policies/policy_record.h"
 #include "infer/policies/policy_text.h"
 #include "layers/model_info.h"
@@ -41,6 +43,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require_same_after_writing(info);
     try_to([&] { (void)branchy::read_codec_record(info); });
     try_to([&] { (void)branchy::AdaptTable::from(info); });
+    try_to([&] {
+      const std::string text = branchy::to_text(branchy::int8_ranges(info));
+      if (!text.empty() && branchy::to_text(branchy::parse_int8_ranges(text)) != text) std::abort();
+    });
     try_to([&] {
       if (const auto record = branchy::read_policy_record(info))
         (void)branchy::parse_policy(record->text, info.config.early_exits + 1);

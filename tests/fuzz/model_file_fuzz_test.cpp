@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "infer/adapt_table.h"
 #include "infer/codec_record.h"
+#include "infer/int8_ranges.h"
 #include "infer/model.h"
 #include "infer/policies/policy_record.h"
 #include "tests/support/mutation.h"
@@ -57,6 +58,8 @@ ModelInfo with_records() {
                            .feature_min = 0.0F,
                            .feature_max = 4.0F},
                info);
+  info.records[std::string(kInt8RangesRecord)] =
+      to_text({{{false, 0, 1}, {0.0F, 2.5F}}, {{true, 2, 0}, {-1.0F, 0.75F}}});
   return info;
 }
 
