@@ -2,11 +2,11 @@
 // inference in 8 bits.
 #pragma once
 
-#include <compare>
 #include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
+#include <tuple>
 
 #include "core/dnn/inference_int8.h"
 #include "layers/model_info.h"
@@ -20,7 +20,9 @@ struct PlanOperation {
   std::int64_t number = 0;  ///< of the trunk block or exit
   std::int64_t index = 0;
 
-  auto operator<=>(const PlanOperation&) const = default;
+  [[nodiscard]] bool operator<(const PlanOperation& other) const {
+    return std::tie(is_exit, number, index) < std::tie(other.is_exit, other.number, other.index);
+  }
   [[nodiscard]] std::string name() const;
 };
 

@@ -27,7 +27,8 @@ bool int8_takes(const PlanOp& op) {
 void choose_int8(PlanGraph& graph, const Int8Ranges& ranges, std::int64_t num_blocks,
                  std::int64_t num_exits) {
   const bool exact = dnn::int8_is_exact();
-  for (const auto& [operation, range] : ranges) {
+  for (const auto& entry : ranges) {
+    const PlanOperation& operation = entry.first;
     const bool exists = operation.is_exit ? operation.number >= 1 && operation.number <= num_exits
                                           : operation.number < num_blocks;
     if (!exists) refuse(operation, "a block or exit of the network");
@@ -39,7 +40,7 @@ void choose_int8(PlanGraph& graph, const Int8Ranges& ranges, std::int64_t num_bl
     const auto index = static_cast<std::size_t>(operation.index);
     if (index >= segment->ops.size() || !int8_takes(segment->ops[index]))
       refuse(operation, "a convolution over 16 or more channels or a large linear layer");
-    if (exact) segment->ops[index].int8 = range;
+    if (exact) segment->ops[index].int8 = entry.second;
   }
 }
 

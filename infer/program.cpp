@@ -167,14 +167,20 @@ class Compiler {
                                       op.post);
   }
 
+  /// Whether cutting off at the ends of 8 bits does what the activation would.
+  static bool cuts_off_like(const dnn::PostOps& post, const dnn::ValueRange& range) {
+    if (!post.activate) return true;
+    const bool ends_alike = post.activation == ActivationKind::kRelu ||
+                            (post.activation == ActivationKind::kRelu6 && range.high <= 6.0F);
+    return range.low >= 0.0F && ends_alike;
+  }
+
   /// The result is left in 8 bits where nobody wants another form of it.
   dnn::InferencePrimitive int8_convolution(const PlanOp& op) {
     dnn::Int8Op int8{.src = *op.int8, .dst = {}};
     const auto wanted = int8_values_.find(op.dst);
-    const bool clips =
-        !op.post.activate || (op.post.activation != ActivationKind::kSigmoid &&
-                              wanted != int8_values_.end() && wanted->second.low >= 0.0F);
-    if (wanted != int8_values_.end() && !op.post.sum && clips) int8.dst = wanted->second;
+    if (wanted != int8_values_.end() && !op.post.sum && cuts_off_like(op.post, wanted->second))
+      int8.dst = wanted->second;
     return dnn::make_inference_int8_convolution(shape_of(op.srcs[0]), op.convolution, *op.weights,
                                                 op.post, int8);
   }

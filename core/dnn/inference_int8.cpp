@@ -85,7 +85,7 @@ dnnl::convolution_forward::primitive_desc fill(InferencePrimitive::Impl& impl,
   }
   dnnl::primitive_attr attr = inference_attr(post);
   attr.set_output_scales(1 << 1, scales);
-  const dnnl::convolution_forward::primitive_desc pd(
+  dnnl::convolution_forward::primitive_desc pd(
       dnnl::convolution_forward::desc(
           dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct, task.src,
           Desc(task.weights, Type::s8, Tag::any), plain_desc(scaled_bias.shape()), task.dst,

@@ -36,8 +36,8 @@ struct Int8Op {
 /// to each output channel's largest. With q the integers of source and weights and s their steps,
 /// dst = act((float(sum q_x q_w) + b / (s_x s_w)) (s_x s_w) + addend), each operation rounded once,
 /// so a sample's bits depend neither on the batch nor on the number of threads. With `int8.dst`,
-/// which excludes `post.sum` and sigmoid, s_dst divides the factor and the rounded result is cut
-/// off at the ends of 8 bits, which does what ReLU and ReLU6 would.
+/// s_dst divides the factor and the ends of 8 bits cut off instead of an activation: then no
+/// `post.sum`, no sigmoid, behind ReLU a range from 0, behind ReLU6 one up to 6 at most.
 [[nodiscard]] InferencePrimitive make_inference_int8_convolution(const Shape& src,
                                                                  const ConvolutionOp& op,
                                                                  PackedTensor& weights,

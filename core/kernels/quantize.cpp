@@ -11,7 +11,9 @@ void quantize_range(const float* src, ByteSteps steps, std::uint8_t* dst, std::i
                     std::int64_t end) {
   // Added to a float of small size, rounds it and leaves the integer in the lowest bits of the sum.
   constexpr float kRounder = 12582912.0F;  // 1.5 * 2^23
-  const auto [factor, low, high] = steps;
+  const float factor = steps.factor;
+  const float low = steps.low;
+  const float high = steps.high;
 #pragma omp simd
   for (std::int64_t i = begin; i < end; ++i) {
     float value = src[i] * factor;
