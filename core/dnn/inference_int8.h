@@ -35,9 +35,9 @@ struct Int8Op {
 /// As make_inference_convolution, but source and weights are integers: the weights in 127 steps up
 /// to each output channel's largest. With q the integers of source and weights and s their steps,
 /// dst = act((float(sum q_x q_w) + b / (s_x s_w)) (s_x s_w) + addend), each operation rounded once,
-/// so a sample's bits depend neither on the batch nor on the number of threads. With `int8.dst` s_dst
-/// divides the factor and the result is cut off at the ends of 8 bits, not activated: then without
-/// `post.sum` or sigmoid, behind ReLU in a range from 0, behind ReLU6 one that ends at 6 or before.
+/// so a sample's bits depend neither on the batch nor on the number of threads. With `int8.dst`,
+/// s_dst divides the factor and the ends of 8 bits cut off instead of an activation: then no
+/// `post.sum`, no sigmoid, behind ReLU a range from 0, behind ReLU6 one up to 6 at most.
 [[nodiscard]] InferencePrimitive make_inference_int8_convolution(const Shape& src,
                                                                  const ConvolutionOp& op,
                                                                  PackedTensor& weights,
