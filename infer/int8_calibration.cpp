@@ -38,7 +38,8 @@ void Int8Calibration::look_at(std::size_t segment, const detail::ProgramStep& st
   const std::span<const float> values(src, bytes / sizeof(float));
   const auto [low, high] = std::minmax_element(values.begin(), values.end());
   const PlanOperation operation{part.is_exit, part.number, step.op};
-  if (!std::isfinite(*low) || !std::isfinite(*high))
+  // Of all: a NaN among others is neither less nor greater than they are.
+  if (!std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); }))
     throw NumericError(fmt::format("[int8] the source of {} is not finite; train the network again",
                                    operation.name()));
   dnn::ValueRange& range = ranges_[operation];  // at first 0 to 0
